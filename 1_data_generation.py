@@ -9,7 +9,7 @@ rarely once a habit has formed. Seasons bend time itself: the shop's clock runs 
 """
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,7 @@ ACQUISITION = {
 }  # fmt: skip
 COUNTRIES = {  # share of customers, and Faker's locale for their names and cities
     "United States": (0.34, "en_US"), "United Kingdom": (0.18, "en_GB"), "Germany": (0.16, "de_DE"),
-    "France": (0.12, "fr_FR"), "Spain": (0.08, "es_ES"), "Italy": (0.07, "it_IT"), "Sweden": (0.05, "sv_SE"),
+    "France": (0.12, "fr_FR"), "Spain": (0.08, "es_ES"), "Poland": (0.07, "pl_PL"), "Sweden": (0.05, "sv_SE"),
 }  # fmt: skip
 CITIES_PER_COUNTRY = 12
 NAMES_PER_COUNTRY = 200
@@ -96,9 +96,11 @@ def main() -> None:
 def arguments() -> Namespace:
     """The command line."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--customers", type=positive, default=5_000, help="how many (default 5000)")
-    parser.add_argument("--years", type=positive, default=3, help="of history (default 3)")
-    parser.add_argument("--seed", type=int, default=42, help="the same seed, the same shop (default 42)")
+    parser.add_argument("--customers", type=at_least(1), default=5_000, help="how many (default 5000)")
+    parser.add_argument("--years", type=at_least(1), default=3, help="of history (default 3)")
+    parser.add_argument(
+        "--seed", type=at_least(0), default=42, help="the same seed, the same shop (default 42)"
+    )
     parser.add_argument(
         "--end-date", type=iso_date, default="2025-12-31", help="its last day (default 2025-12-31)"
     )
@@ -113,11 +115,15 @@ def arguments() -> Namespace:
     return parse(parser)
 
 
-def positive(text: str) -> int:
-    """A whole number from 1 (an argparse type)."""
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is no whole number from 1")
-    return int(text)
+def at_least(minimum: int) -> Callable[[str], int]:
+    """An argparse type: a whole number from `minimum`."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < minimum:
+            raise ArgumentTypeError(f"{text!r} is no whole number from {minimum}")
+        return int(text)
+
+    return number
 
 
 # --- simulating a shop ---
@@ -343,7 +349,7 @@ def read_order_file(path: Path) -> list[dict]:
     Stops at the first row that cannot be used. A time without an offset is taken to be UTC.
     """
     try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
     except OSError as error:
         stop(f"{path} cannot be opened ({error.strerror}): check the path after --import.")
     except ValueError as error:  # a ParserError or a UnicodeDecodeError among them
@@ -351,6 +357,8 @@ def read_order_file(path: Path) -> list[dict]:
     for column in ("order_id", "customer_id", "order_date", "amount"):
         if column not in rows:
             stop(f"{path} has no column {column} among {', '.join(rows)}: rename the one that holds it.")
+    if rows.empty:
+        stop(f"{path} holds no order, only a header: export it again, with its rows.")
     rows = rows.apply(lambda column: column.str.strip())
     date = pd.to_datetime(rows["order_date"], format="ISO8601", errors="coerce", utc=True)
     amount = pd.to_numeric(rows["amount"], errors="coerce")

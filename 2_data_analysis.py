@@ -160,8 +160,11 @@ def rfm_analysis(orders: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
 
 
 def quintile_scores(values: pd.Series) -> np.ndarray:
-    """1 to 5, 5 for the top fifth. Equal values get equal scores: each value is scored by how many
-    of the four quintile cut-offs (observed values) lie below it, so heavy ties leave a score unused."""
+    """1 to 5, higher for higher values, a fifth of them each where no value repeats.
+
+    A value's score is 1 and how many of the four quintile cut-offs, observed values, lie below it. So
+    equal values get equal scores, and one that many share leaves the scores above it unused.
+    """
     cutoffs = np.quantile(values, QUINTILES, method="inverted_cdf") if len(values) else QUINTILES
     return 1 + np.searchsorted(cutoffs, values, side="left")
 

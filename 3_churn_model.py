@@ -198,7 +198,7 @@ def evaluate(train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
 
 def best_threshold(recency_days: pd.Series, churned: pd.Series) -> int:
     """The whole number of days for which `recency_days > it` is right about most rows."""
-    candidates = np.arange(int(recency_days.max()) + 1)
+    candidates = np.arange(int(recency_days.max()) + 2)
     stayers, churners = np.sort(recency_days[~churned]), np.sort(recency_days[churned])
     within = [np.searchsorted(days, candidates, side="right") for days in (stayers, churners)]
     return int(candidates[(within[0] - within[1]).argmax()])

@@ -317,10 +317,10 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#9AA0A6"  # told apart by the colour
 def new_figure(title: str, size: tuple[float, float] = (10, 5.6), **grid):
     """A matplotlib figure under a title that says what is seen, and its axes (plt.subplots' `grid`)."""
     import seaborn as sns  # noqa: PLC0415  script 1 draws nothing and need not wait for it
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
 
-    plt.switch_backend("Agg")  # files alone, with or without a screen
     sns.set_theme(style="ticks", font_scale=1.15, rc={"axes.spines.right": False, "axes.spines.top": False})
-    figure, axes = plt.subplots(figsize=size, layout="constrained", **grid)
+    figure = Figure(size, layout="constrained")
+    axes = figure.subplots(**grid)
     figure.suptitle(title, x=0.01, ha="left", weight="bold", size=16)
     return figure, axes

@@ -1,0 +1,108 @@
+"""What the tests share: the scripts, run as a person runs them, and a real mongod."""
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import settings
+from pymongo import MongoClient
+
+import common
+
+settings.register_profile("steady", deadline=None, derandomize=True)  # the same examples at any speed
+settings.load_profile("steady")
+
+ROOT = Path(common.__file__).parent
+SCRIPTS = ("1_data_generation.py", "2_data_analysis.py", "3_churn_model.py")
+CDNOW = ROOT.parent / "shared" / "data" / "cdnow_sample.csv"
+needs_cdnow = pytest.mark.skipif(
+    not CDNOW.exists(), reason="the CDNOW purchase log is not beside the project"
+)
+
+
+def run(script: str, *args: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess:
+    """Run a script in a process of its own, with these settings and none of the developer's."""
+    blank = dict.fromkeys(("MONGO_URI", "MONGO_DB", "REPORT_TIMEZONE"), "")  # goes before .env too
+    env = os.environ | blank | {"DATA_DIR": str(data_dir)} | variables
+    command = [sys.executable, ROOT / script, *args]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
+
+
+def run_all(data_dir: Path, *args: str, **variables: str) -> dict[str, str]:
+    """Run the three scripts (step 1 with args): {script: what it printed}."""
+    printed = {}
+    for script in SCRIPTS:
+        done = run(script, *(args if script == SCRIPTS[0] else ()), data_dir=data_dir, **variables)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == "", f"{script} warns: {done.stderr}"
+        printed[script] = done.stdout
+    return printed
+
+
+def load_csv(path: Path) -> pd.DataFrame:
+    """A CSV as written, ids as text."""
+    return pd.read_csv(path, dtype={"customer_id": str})
+
+
+def make_orders(*rows: tuple) -> pd.DataFrame:
+    """Orders as read_orders returns them, from (customer_id, date, amount[, status])."""
+    frame = pd.DataFrame(
+        [(*row, "completed")[:4] for row in rows], columns=["customer_id", "order_date", "amount", "status"]
+    )
+    frame["order_date"] = pd.to_datetime(frame["order_date"], format="ISO8601")
+    frame["completed"] = (frame["status"] == "completed") & (frame["amount"] >= 0)
+    return frame
+
+
+@pytest.fixture(scope="session")
+def generation():
+    return import_module("1_data_generation")
+
+
+@pytest.fixture(scope="session")
+def analysis():
+    return import_module("2_data_analysis")
+
+
+@pytest.fixture(scope="session")
+def churn():
+    return import_module("3_churn_model")
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """The default shop through all three scripts: the data folder, and what each script printed."""
+    folder = tmp_path_factory.mktemp("shop")
+    return folder, run_all(folder)
+
+
+@pytest.fixture(scope="session")
+def cdnow(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """The CDNOW log through all three scripts."""
+    folder = tmp_path_factory.mktemp("cdnow")
+    return folder, run_all(folder, "--import", str(CDNOW))
+
+
+@pytest.fixture(scope="session")
+def uri(tmp_path_factory) -> str:
+    """The address of a real mongod."""
+    folder = tmp_path_factory.mktemp("mongod")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "DATA_DIR", folder)
+        with common.embedded_mongod(folder / "mongodb") as address:
+            yield address
+
+
+@pytest.fixture
+def db(uri, monkeypatch, tmp_path):
+    """An empty database on the real mongod; common and the scripts point at it, and at tmp_path."""
+    monkeypatch.setattr(common, "MONGO_URI", uri)
+    monkeypatch.setattr(common, "MONGO_DB", "test")
+    monkeypatch.setattr(common, "DATA_DIR", tmp_path)
+    with MongoClient(uri) as client:
+        yield client["test"]
+        client.drop_database("test")

@@ -1,0 +1,332 @@
+"""The three scripts as a person runs them: on the default shop, on real orders, on wrong input."""
+
+import filecmp
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import CDNOW, ROOT, SCRIPTS, load_csv, needs_cdnow, run, run_all
+from pymongo import MongoClient
+
+GENERATE, ANALYSE, CHURN = SCRIPTS
+FIGURES = {
+    *("revenue_by_month.png", "segments.png", "rfm_grid.png", "cohort_retention.png", "revenue_drivers.png"),
+    *("churn_roc_precision_recall.png", "churn_calibration.png", "churn_confusion_matrix.png"),
+    "churn_odds_ratios.png",
+}
+
+
+def metric(folder: Path) -> pd.Series:
+    """churn_model_metrics.csv as a series indexed by population, model, metric."""
+    table = pd.read_csv(folder / "churn_model_metrics.csv")
+    return table.set_index(["population", "model", "metric"])["value"]
+
+
+# --- the default shop ---
+
+
+def test_the_default_shop_is_of_the_promised_size(shop):
+    folder, _ = shop
+    assert len(load_csv(folder / "customers.csv")) == 5_000
+    quality = pd.read_csv(folder / "data_quality.csv").set_index("check")
+    assert quality.loc["orders analysed", "rows"] > 50_000
+    kpis = pd.read_csv(folder / "monthly_kpis.csv")
+    assert len(kpis) == 36
+    assert kpis["is_complete"].all()
+    assert {path.name for path in (folder / "figures").iterdir()} == FIGURES
+
+
+def test_each_script_prints_a_line_per_stage_and_what_comes_next(shop):
+    _, printed = shop
+    stages = {
+        script: [line.split(maxsplit=1)[0] for line in text.splitlines()] for script, text in printed.items()
+    }
+    assert stages[GENERATE] == ["Loaded", "Into", "Next"]
+    assert stages[ANALYSE] == ["Read", "Computed", "Checked", "Saved", "Next"]
+    assert [stage for stage in stages[CHURN] if stage[0].isupper()] == [
+        "Read",
+        "Fitted",
+        "Tested",
+        "Tested",
+        "Saved",
+        "Next",
+    ]
+    assert ANALYSE in printed[GENERATE].splitlines()[-1]
+    assert CHURN in printed[ANALYSE].splitlines()[-1]
+    assert re.search(r"5,000 customers and \d\d,\d{3} orders", printed[GENERATE])
+
+
+def test_the_tables_agree_with_each_other(shop):
+    folder, _ = shop
+    rfm, kpis, cohorts, drivers, bands, predictions = (
+        load_csv(folder / f"{name}.csv")
+        for name in (
+            "rfm_analysis",
+            "monthly_kpis",
+            "cohort_retention",
+            "revenue_drivers",
+            "rfm_score_bands",
+            "churn_predictions",
+        )
+    )
+    assert kpis["orders"].sum() == rfm["frequency"].sum() == cohorts["orders"].sum()
+    for column in (rfm["monetary"], cohorts["net_revenue"]):
+        assert column.sum() == pytest.approx(kpis["net_revenue"].sum(), abs=0.001)
+    by_month = drivers.groupby("month")["revenue"].sum().round(2)
+    assert by_month.tolist() == kpis["gross_revenue"].tolist()
+    assert (
+        len(rfm)
+        == kpis["new_customers"].sum()
+        == cohorts[cohorts["months_since_first"] == 0]["cohort_size"].sum()
+    )
+    assert (bands.groupby("metric")["customers"].sum() == len(rfm)).all()
+    assert predictions["customer_id"].tolist() == rfm["customer_id"].tolist()
+    last = cohorts[cohorts["activity_month"] == cohorts["activity_month"].max()]
+    paid = (last["cumulative_revenue_per_customer"] * last["cohort_size"]).sum()
+    assert paid == pytest.approx(rfm["monetary"].sum(), rel=1e-4)
+
+
+def test_retention_starts_high_and_levels(shop):
+    """The simulated shop's retention is that of its documented process, not of a random walk."""
+    cohorts = pd.read_csv(shop[0] / "cohort_retention.csv")
+    sums = cohorts.groupby("months_since_first")[["active_customers", "cohort_size"]].sum()
+    rate = sums["active_customers"] / sums["cohort_size"]
+    assert rate[0] == 1
+    assert 0.5 < rate[1] < 0.75
+    assert 0.4 < rate[12] < rate[1]
+    assert abs(rate[24] - rate[12]) < 0.05
+
+
+def test_the_same_seed_gives_the_same_bytes(shop, tmp_path):
+    run_all(tmp_path)
+    files = sorted(
+        path.relative_to(shop[0]) for path in shop[0].rglob("*") if path.suffix in (".csv", ".png")
+    )
+    assert len(files) == 11 + len(FIGURES)
+    _, different, missing = filecmp.cmpfiles(shop[0], tmp_path, files, shallow=False)
+    assert (different, missing) == ([], [])
+
+
+def test_a_server_gives_the_same_csvs_as_the_embedded_one(shop, tmp_path, uri):
+    run_all(tmp_path, MONGO_URI=uri, MONGO_DB="same")
+    names = [path.name for path in shop[0].glob("*.csv")]
+    _, different, missing = filecmp.cmpfiles(shop[0], tmp_path, names, shallow=False)
+    assert (different, missing) == ([], [])
+    assert not (tmp_path / "mongodb").exists()
+
+
+def test_the_scripts_run_from_any_folder_and_with_nothing_but_their_files(tmp_path):
+    """A copy of the four files in a folder with a space and accents, called from elsewhere."""
+    home = tmp_path / "my shop é"
+    home.mkdir()
+    for name in (*SCRIPTS, "common.py"):
+        shutil.copy(ROOT / name, home)
+    env = {
+        key: value for key, value in os.environ.items() if key not in ("MONGO_URI", "MONGO_DB", "DATA_DIR")
+    }
+    command = [sys.executable, home / GENERATE, "--customers", "200", "--years", "1"]
+    subprocess.run(command, env=env, cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run([sys.executable, home / ANALYSE], env=env, cwd=tmp_path, check=True, capture_output=True)
+    assert (home / "data" / "rfm_analysis.csv").exists()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_out_of_time_accuracy_beats_every_baseline(tmp_path, seed):
+    """Established customers, default data: above 99%, the majority class and the best recency rule."""
+    for script, args in ((GENERATE, ["--seed", str(seed)]), (CHURN, [])):
+        done = run(script, *args, data_dir=tmp_path)
+        assert done.returncode == 0, done.stderr
+    value = metric(tmp_path)["established"]
+    accuracy = value["logistic_regression", "accuracy"]
+    assert accuracy > 0.99
+    assert accuracy > value["recency_rule", "accuracy"]
+    assert accuracy > value["majority_class", "accuracy"]
+
+
+# --- real orders ---
+
+
+@needs_cdnow
+def test_cdnow_rfm_is_a_plain_groupby_of_the_file(cdnow):
+    log = pd.read_csv(CDNOW, dtype={"customer_id": str})
+    plain = log.groupby("customer_id").agg(
+        last_order_date=("order_date", "max"), frequency=("order_id", "size"), monetary=("amount", "sum")
+    )
+    rfm = load_csv(cdnow[0] / "rfm_analysis.csv").set_index("customer_id")
+    assert (len(rfm), rfm["frequency"].sum()) == (2_357, 6_919)
+    assert "0001" in rfm.index
+    assert rfm.index.tolist() == plain.index.tolist()
+    assert rfm["frequency"].equals(plain["frequency"])
+    assert rfm["last_order_date"].tolist() == plain["last_order_date"].tolist()
+    assert rfm["monetary"].tolist() == plain["monetary"].round(2).tolist()
+
+
+@needs_cdnow
+def test_cdnow_cohorts_are_a_plain_groupby_of_the_file(cdnow):
+    log = pd.read_csv(CDNOW, dtype={"customer_id": str})
+    log["activity_month"] = log["order_date"].str[:7] + "-01"
+    log["cohort_month"] = log.groupby("customer_id")["activity_month"].transform("min")
+    plain = log.groupby(["cohort_month", "activity_month"])["customer_id"].nunique()
+    cohorts = pd.read_csv(cdnow[0] / "cohort_retention.csv")
+    sizes = cohorts[cohorts["months_since_first"] == 0]["cohort_size"]
+    assert (len(sizes), sizes.sum()) == (3, 2_357)
+    found = cohorts.set_index(["cohort_month", "activity_month"])["active_customers"]
+    assert found[found > 0].to_dict() == plain.to_dict()
+    assert len(found) == 18 + 17 + 16
+
+
+@needs_cdnow
+def test_cdnow_churn_is_reported_as_hard_as_it_is(cdnow):
+    folder, printed = cdnow
+    value = metric(folder)["all"]
+    assert value["logistic_regression", "roc_auc"] >= 0.82
+    accuracy, majority = value["logistic_regression", "accuracy"], value["majority_class", "accuracy"]
+    assert accuracy == pytest.approx(0.89, abs=0.01)
+    assert majority == pytest.approx(0.873, abs=0.001)
+    assert f"accuracy {accuracy:.1%}" in printed[CHURN]
+    assert f"one guess for all is right on {majority:.1%}" in printed[CHURN]
+
+
+# --- wrong input: one sentence, exit code 2, and what was there stays ---
+
+
+def assert_sentence(done: subprocess.CompletedProcess, *parts: str) -> None:
+    """The script stopped with exit code 2 and one line that holds these parts."""
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost",
+        "mongodb://ann:sec:ret@localhost",
+        "mongodb://ann:secr@et@localhost",
+        "mongodb://ann:sec/ret@localhost",
+        "mongodb://ann:secret@localhost:port",
+        "mongodb+srv://<user>:<secret>@<cluster>.mongodb.net/?retryWrites=true&w=majority",
+    ],
+)
+@pytest.mark.parametrize("script", [GENERATE, ANALYSE])
+def test_a_wrong_uri(tmp_path, address, script):
+    done = run(script, data_dir=tmp_path, MONGO_URI=address)
+    assert_sentence(done, "MONGO_URI")
+    assert "sec" not in done.stderr + done.stdout
+
+
+def test_a_server_that_does_not_answer(tmp_path):
+    done = run(
+        ANALYSE, data_dir=tmp_path, MONGO_URI="mongodb://ann:secret@127.0.0.1:1/?serverSelectionTimeoutMS=500"
+    )
+    assert_sentence(done, "MongoDB at 127.0.0.1:1 does not answer", "MONGO_URI")
+    assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize("script", [ANALYSE, CHURN])
+def test_an_empty_database_or_scripts_out_of_order(tmp_path, script):
+    assert_sentence(run(script, data_dir=tmp_path), "orders", "empty", "run 1_data_generation.py first")
+    assert list(tmp_path.glob("*.csv")) == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_an_unwritable_data_folder(tmp_path, script):
+    (tmp_path / "file").touch()
+    assert_sentence(
+        run(script, data_dir=tmp_path / "file" / "data"), str(tmp_path / "file" / "data"), "DATA_DIR"
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "args", "says"),
+    [
+        (GENERATE, ["--colour", "red"], "--colour"),
+        (GENERATE, ["--customers", "0"], "'0' is no whole number from 1"),
+        (GENERATE, ["--customers", "many"], "'many' is no whole number from 1"),
+        (GENERATE, ["--years", "-1"], "'-1' is no whole number from 1"),
+        (GENERATE, ["--seed", "-1"], "'-1' is no whole number from 0"),
+        (GENERATE, ["--end-date", "31.12.2025"], "'31.12.2025' is no date like 2025-12-31"),
+        (GENERATE, ["--import"], "--import"),
+        (GENERATE, ["--import", "nowhere.csv"], "nowhere.csv cannot be opened"),
+        (ANALYSE, ["--as-of", "yesterday"], "'yesterday' is no date"),
+        (CHURN, ["--as-of", "2025-02-30"], "'2025-02-30' is no date"),
+        (CHURN, ["extra"], "extra"),
+    ],
+)
+def test_a_wrong_command_line(tmp_path, script, args, says):
+    assert_sentence(run(script, *args, data_dir=tmp_path), says)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_time_zone_that_is_none(shop):
+    done = run(ANALYSE, data_dir=shop[0], REPORT_TIMEZONE="Mars/Olympus")
+    assert_sentence(done, "REPORT_TIMEZONE=Mars/Olympus", "Europe/Paris")
+
+
+def test_an_as_of_before_the_first_order(shop):
+    before = (shop[0] / "rfm_analysis.csv").read_bytes()
+    assert_sentence(run(ANALYSE, "--as-of", "2020-01-01", data_dir=shop[0]), "2020-01-01")
+    assert (shop[0] / "rfm_analysis.csv").read_bytes() == before
+
+
+def test_too_short_a_history_writes_no_half_made_csvs(tmp_path, uri):
+    settings = {"MONGO_URI": uri, "MONGO_DB": "short"}
+    assert run(GENERATE, "--customers", "50", "--years", "1", data_dir=tmp_path, **settings).returncode == 0
+    done = run(CHURN, "--as-of", "2025-07-01", data_dir=tmp_path, **settings)
+    assert_sentence(done, "needs 270")
+    assert list(tmp_path.glob("*.csv")) == []
+
+
+def test_a_wrong_file_leaves_the_loaded_orders(tmp_path, uri):
+    settings = {"MONGO_URI": uri, "MONGO_DB": "kept"}
+    assert run(GENERATE, "--customers", "50", "--years", "1", data_dir=tmp_path, **settings).returncode == 0
+    with MongoClient(uri) as client:
+        before = list(client["kept"].orders.find())
+        (tmp_path / "bad.csv").write_text(
+            "order_id,customer_id,order_date,amount\n1,a,2024-01-01,5\n1,a,2024-01-02,5\n"
+        )
+        assert_sentence(
+            run(GENERATE, "--import", str(tmp_path / "bad.csv"), data_dir=tmp_path, **settings), "row 3"
+        )
+        assert list(client["kept"].orders.find()) == before
+
+
+def test_a_database_of_another_origin_stays(tmp_path, uri):
+    with MongoClient(uri) as client:
+        client["theirs"].orders.insert_one({"_id": 1})
+        done = run(GENERATE, data_dir=tmp_path, MONGO_URI=uri, MONGO_DB="theirs")
+        assert_sentence(done, "orders", "theirs", "name another database in MONGO_DB")
+        assert client["theirs"].list_collection_names() == ["orders"]
+        assert list(client["theirs"].orders.find()) == [{"_id": 1}]
+
+
+def test_no_mongod_anywhere(tmp_path):
+    """An interpreter that sees every package but the bundled mongod, and an empty PATH."""
+    code = (
+        "import sys, runpy; sys.modules['fiftyone'] = None; sys.argv = sys.argv[1:];"
+        f"sys.path.insert(0, {str(ROOT)!r}); runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    env = os.environ | {"MONGO_URI": "", "DATA_DIR": str(tmp_path), "PATH": ""}
+    command = [sys.executable, "-c", code, ROOT / ANALYSE]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert_sentence(done, "MONGO_URI", "install MongoDB")
+
+
+def test_a_mongod_that_does_not_start(tmp_path):
+    """A mongod on the PATH goes first; this one lacks a library, and says so."""
+    binary = tmp_path / "bin" / "mongod"
+    binary.parent.mkdir()
+    binary.write_text(
+        "#!/bin/sh\necho 'mongod: error while loading shared libraries: libcurl.so.4' >&2\nexit 127\n"
+    )
+    binary.chmod(0o755)
+    done = run(ANALYSE, data_dir=tmp_path / "data", PATH=f"{binary.parent}{os.pathsep}{os.environ['PATH']}")
+    assert_sentence(done, str(binary), "libcurl.so.4", "MONGO_URI")
