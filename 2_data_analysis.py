@@ -76,7 +76,13 @@ def main() -> None:
         "monthly_kpis": monthly_kpis(orders, as_of),
         "revenue_drivers": revenue_drivers(orders, customers),
     }
-    say("Computed", ", ".join(f"{len(table):,} rows of {name}" for name, table in tables.items()))
+    cells, months, drivers = (
+        len(tables[name]) for name in ("cohort_retention", "monthly_kpis", "revenue_drivers")
+    )
+    say(
+        "Computed",
+        f"{len(rfm):,} customers, {cells:,} cohort cells, {months:,} months, {drivers:,} driver rows",
+    )
 
     tables["data_quality"] = data_quality(orders, left_out, tables)
     n, net = orders["completed"].sum(), orders["net"].sum()
@@ -431,10 +437,11 @@ def draw_cohorts(cohorts: pd.DataFrame):
     grid = cells.pivot(index="cohort_month", columns="months_since_first", values="retention_rate")
     if len(grid):
         grid.index = grid.index.strftime("%b %Y")
-        bar = {"label": "Share of the cohort that ordered", "format": PercentFormatter(1)}
+        bar = {"label": "Share of the cohort that ordered", "format": PercentFormatter(1, decimals=0)}
         few = max(grid.shape) <= 18
         sns.heatmap(grid, cmap="Blues", annot=few, fmt=".0%", annot_kws={"size": 9}, ax=axes, cbar_kws=bar)
     axes.set(xlabel="Months since the first order", ylabel="Month of the first order")
+    axes.tick_params("y", rotation=0)
     return figure
 
 
@@ -455,9 +462,12 @@ def draw_drivers(drivers: pd.DataFrame, months: pd.DataFrame):
         for driver in ("category", "channel", "country")
     }
     first = [
-        f"{table.index[0]} {table.iloc[0, -1] / table.iloc[:, -1].sum():.0%}" for table in revenue.values()
+        f"{table.index[0]} {table.iloc[0, -1] / table.iloc[:, -1].sum():.0%}"
+        for table in revenue.values()
+        if table.index[0] != "Unknown"
     ]
-    figure, panels = new_figure(f"Where revenue comes from: {', '.join(first)}", (12, 5.6), ncols=3)
+    title = f"Where revenue comes from: {', '.join(first) or 'the orders do not say'}"
+    figure, panels = new_figure(title, (12, 5.6), ncols=3)
     for axes, (driver, table) in zip(panels, revenue.items(), strict=True):
         table[:8].plot.barh(ax=axes, color=[GREY, BLUE][-len(spans) :], width=0.75, legend=False)
         axes.invert_yaxis()

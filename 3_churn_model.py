@@ -292,9 +292,8 @@ def draw_curves(test: pd.DataFrame):
     """The ROC and the precision-recall curve of the model and of recency alone."""
     churned = test["churned"]
     auc = roc_auc_score(churned, test["probability"])
-    figure, (left, right) = new_figure(
-        f"Of two customers, the model ranks the one who churns higher {auc:.1%} of the time", ncols=2
-    )
+    title = f"The model ranks a churner above a stayer {auc:.1%} of the time"
+    figure, (left, right) = new_figure(title, ncols=2)
     for label, rank, colour in (("recency alone", "recency_days", GREY), ("model", "probability", BLUE)):
         false_alarms, found, _ = roc_curve(churned, test[rank])
         left.plot(false_alarms, found, color=colour, lw=2.5, label=label)
@@ -313,7 +312,7 @@ def draw_calibration(bins: pd.DataFrame):
     error = (bins["customers"] * (bins["mean_predicted"] - bins["observed_rate"]).abs()).sum() / bins[
         "customers"
     ].sum()
-    figure, axes = new_figure(f"Predicted and observed churn differ by {error:.1%} on average")
+    figure, axes = new_figure(f"Predicted and observed churn differ by {100 * error:.1f} points on average")
     axes.plot([0, 1], [0, 1], color=GREY, ls=":", label="as predicted")
     axes.plot(
         bins["mean_predicted"], bins["observed_rate"], "o-", color=BLUE, lw=2, ms=8, label="as observed"
@@ -350,9 +349,13 @@ def draw_odds(weights: pd.DataFrame):
     colours = np.where(weights["odds_ratio"] > 1, ORANGE, BLUE)
     axes.hlines(weights["feature"], 1, weights["odds_ratio"], color=colours, lw=3)
     axes.scatter(weights["odds_ratio"], weights["feature"], color=colours, s=90)
+    for row, odds in enumerate(weights["odds_ratio"]):
+        axes.annotate(f"{odds:.3g}", (odds, row), (0, 10), textcoords="offset points", ha="center")
     axes.axvline(1, color=GREY, lw=1)
-    axes.set(xscale="log", xlabel="Odds ratio (below 1: less churn; above 1: more), logarithmic")
-    axes.margins(y=0.15)
+    axes.set(xscale="log", xlabel="Odds ratio, on a logarithmic scale (below 1: less churn; above 1: more)")
+    axes.set_xticks([], minor=True)
+    axes.set_xticks([1], ["1"])
+    axes.margins(x=0.1, y=0.15)
     return figure
 
 
