@@ -89,7 +89,7 @@ def main() -> None:
         refuse_foreign_collections(db)
         counts = load(db, blocks, n_blocks, origin)
     say("Loaded", f"{counts['customers']:,} customers and {counts['orders']:,} orders ({origin})")
-    say("Into", f"the database {MONGO_DB}, {server()}")
+    say("Into", f"{server()}, database {MONGO_DB}")
     say("Next", "python 2_data_analysis.py")
 
 

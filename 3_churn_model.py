@@ -41,6 +41,7 @@ from common import (
     require_data_dir,
     save_figure,
     say,
+    shown,
     stop,
     write_csv,
 )
@@ -90,7 +91,7 @@ def main() -> None:
     for name, table in tables.items():
         write_csv(table, f"{name}.csv")
     figures = draw_figures(test, tables)
-    say("Saved", f"{len(tables)} CSV files and {len(figures)} figures in {DATA_DIR}")
+    say("Saved", f"{len(tables)} CSV files and {len(figures)} figures in {shown(DATA_DIR)}")
     say("Next", "open the CSV files in Power BI; data/README.md says what is in them")
 
 

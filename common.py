@@ -61,6 +61,11 @@ def stop(sentence: str) -> NoReturn:
     sys.exit(2)
 
 
+def shown(path: Path) -> Path:
+    """The path as a person would type it in the project's folder."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
 def parse(parser: ArgumentParser) -> Namespace:
     """The command line; a wrong one gets one sentence, not argparse's two paragraphs."""
     parser.error = lambda message: stop(f"{message} (--help lists the options).")

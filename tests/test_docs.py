@@ -1,0 +1,69 @@
+"""The documents say what the code does today."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SCRIPTS
+
+DICTIONARY = (ROOT / "docs" / "KPI_Dictionary.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def headers(folder: Path) -> dict[str, list[str]]:
+    """Each CSV's columns, in order."""
+    return {
+        path.name: path.read_text(encoding="utf-8").split("\n", 1)[0].split(",")
+        for path in folder.glob("*.csv")
+    }
+
+
+def defined() -> dict[str, list[str]]:
+    """Each CSV's columns as the KPI dictionary lists them."""
+    sections = re.split(r"^## ", DICTIONARY, flags=re.MULTILINE)
+    return {
+        section.split("\n", 1)[0]: re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
+        for section in sections
+        if section.split("\n", 1)[0].endswith(".csv")
+    }
+
+
+def test_every_column_is_in_the_dictionary_and_the_other_way_round(shop):
+    assert defined() == headers(shop[0])
+
+
+def test_every_file_is_in_the_data_contract(shop):
+    contract = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `(\w+\.csv)` \|", contract, flags=re.MULTILINE)) == sorted(
+        headers(shop[0])
+    )
+
+
+def test_the_dictionary_draws_the_segment_grid_as_it_is(analysis):
+    rows = re.findall(r"^\| \*\*R (\d)\*\* \| (.+) \|$", DICTIONARY, flags=re.MULTILINE)
+    assert {int(score): tuple(names.split(" | ")) for score, names in rows} == analysis.SEGMENTS
+
+
+def test_readme_shows_what_the_scripts_print(shop):
+    folder, printed = shop
+    said = "".join(printed[script] for script in SCRIPTS).replace(str(folder), "data")
+    assert said in README
+
+
+@pytest.mark.parametrize("name", ["README.md", "data/README.md", "docs/BRD.md", "docs/KPI_Dictionary.md"])
+def test_links_and_tests_that_a_document_names_exist(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert ((ROOT / name).parent / target).exists(), target
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    for test in re.findall(r"`(test_\w+)`", text):
+        assert f"def {test}(" in tests, test
+
+
+def test_env_example_names_every_setting():
+    settings = re.findall(r'^\w+ = .*setting\("(\w+)"', (ROOT / "common.py").read_text(), flags=re.MULTILINE)
+    example = re.findall(
+        r"^# (\w+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert sorted(settings) == sorted(example)
+    assert len(settings) == 4
