@@ -55,8 +55,7 @@ SHIPPING, FREE_SHIPPING_FROM = 4.95, 50
 CANCELLED, REFUNDED = 0.02, 0.015  # shares of orders; a refunded one is returned as a whole
 CREDIT_NOTES, DAYS_TO_CREDIT = 0.02, 21  # share of orders with a line returned; days at the most
 
-SALES_CHANNELS = ("web", "app", "marketplace")
-APP_SHARE = (0.20, 0.45)  # at the start and at the end; marketplace keeps 0.15
+APP_SHARE, MARKETPLACE_SHARE = (0.20, 0.45), 0.15  # of orders; the app's at the start and at the end
 ACQUISITION = {
     "organic search": 0.30, "paid search": 0.22, "social": 0.18,
     "email": 0.12, "referral": 0.11, "affiliate": 0.07,
@@ -76,15 +75,12 @@ LOADS = "pulse_loads"  # one document per collection that this script wrote: how
 def main() -> None:
     args = arguments()
     if args.file:
-        blocks, origin = read_order_file(args.file), f"imported from {args.file.name}"
-        n_blocks = len(blocks)
+        blocks = read_order_file(args.file)
+        n_blocks, origin = len(blocks), f"imported from {args.file.name}"
     else:
         start = args.end_date + pd.Timedelta(days=1) - pd.DateOffset(years=args.years)
-        blocks, origin = (
-            simulate(args.customers, start, args.end_date, args.seed),
-            f"simulated, seed {args.seed}",
-        )
-        n_blocks = -(-args.customers // BLOCK)
+        blocks = simulate(args.customers, start, args.end_date, args.seed)
+        n_blocks, origin = -(-args.customers // BLOCK), f"simulated, seed {args.seed}"
     with database() as db:
         refuse_foreign_collections(db)
         counts = load(db, blocks, n_blocks, origin)
@@ -261,7 +257,7 @@ def fill_baskets(
                 ["cancelled", "refunded", "completed"], n, p=[CANCELLED, REFUNDED, 1 - CANCELLED - REFUNDED]
             ),
             "channel": np.select(
-                [channel < app_share, channel < app_share + 0.15], ["app", "marketplace"], "web"
+                [channel < app_share, channel < app_share + MARKETPLACE_SHARE], ["app", "marketplace"], "web"
             ),
             "discount": discount,
             "shipping": shipping,
