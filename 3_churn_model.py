@@ -49,6 +49,7 @@ from common import (
 # --- the rules ---
 
 HORIZON_DAYS = 90  # a customer who orders nothing for so long after the cutoff has churned
+MINIMUM_PER_KIND = 50  # customers who churned, and who stayed, in training and in the test
 THRESHOLD = 0.5  # churn is called from this probability on
 RISK_BANDS = {"low": 0.0, "medium": 0.3, "high": 0.7}  # from this probability on, in rising order
 CALIBRATION_BINS = 10
@@ -75,6 +76,7 @@ def main() -> None:
     *earlier, last = choose_cutoffs(orders, as_of)
     train = pd.concat([labelled(orders, cutoff) for cutoff in earlier])
     test = labelled(orders, last)
+    require_both_kinds(train, test)
     model = build_model().fit(train[list(FEATURES)], train["churned"])
     span = f"{earlier[0]:%Y-%m-%d} to {earlier[-1]:%Y-%m-%d}"
     say("Fitted", f"on {len(train):,} rows, one per customer and cutoff: {len(earlier)} cutoffs, {span}")
@@ -145,6 +147,17 @@ def labelled(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
     window = orders[orders["completed"] & orders["order_date"].between(cutoff, end, inclusive="left")]
     known = features_at(orders, cutoff)
     return known.assign(churned=~known.index.isin(window["customer_id"].unique()))
+
+
+def require_both_kinds(*samples: pd.DataFrame) -> None:
+    """Stop where a sample has too few who churned, or too few who stayed, to learn from or be tested on."""
+    for kind, verb in ((True, "churned"), (False, "stayed")):
+        n = min((sample["churned"] == kind).sum() for sample in samples)
+        if n < MINIMUM_PER_KIND:
+            stop(
+                f"Only {n} customers {verb} within {HORIZON_DAYS} days; to learn from and be tested on, the "
+                f"model needs {MINIMUM_PER_KIND} each: load more customers."
+            )
 
 
 def build_model() -> Pipeline:

@@ -101,6 +101,19 @@ def test_too_little_history_gets_a_sentence(churn, capsys):
     assert len(churn.choose_cutoffs(orders, pd.Timestamp("2024-09-27"))) == 2
 
 
+@pytest.mark.parametrize(
+    ("churned", "says"), [(49, "Only 49 customers churned"), (52, "Only 48 customers stayed")]
+)
+def test_too_few_of_a_kind_get_a_sentence(churn, capsys, churned, says):
+    enough = pd.DataFrame({"churned": [True, False] * 50})
+    few = pd.DataFrame({"churned": [True] * churned + [False] * (100 - churned)})
+    churn.require_both_kinds(enough, enough)
+    with pytest.raises(SystemExit) as stopped:
+        churn.require_both_kinds(enough, few)
+    assert stopped.value.code == 2
+    assert says in capsys.readouterr().err
+
+
 @given(st.lists(st.tuples(st.floats(0, 300), st.booleans()), min_size=1, max_size=40))
 def test_the_recency_rule_is_the_best_there_is(churn, rows):
     recency, churned = pd.Series([r for r, _ in rows]), pd.Series([c for _, c in rows])
