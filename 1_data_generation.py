@@ -8,17 +8,40 @@ gamma-distributed gaps, and after each order may lapse for good: likely in the f
 rarely once a habit has formed. Seasons bend time itself: the shop's clock runs fast in November.
 """
 
+import csv
+import gzip
+import re
+import shutil
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import BadZipFile
 
+import duckdb
 import numpy as np
 import pandas as pd
 from faker import Faker
+from openpyxl import load_workbook
 from pymongo.database import Database
 from tqdm import tqdm
 
-from common import MONGO_DB, database, iso_date, parse, say, server, stop
+from common import (
+    LOADS,
+    MAPPINGS,
+    MONGO_DB,
+    database,
+    iso_date,
+    load_record,
+    pairs,
+    parse,
+    say,
+    server,
+    setting,
+    stop,
+    time_zone,
+)
 
 # --- the knobs of the simulation ---
 
@@ -68,22 +91,46 @@ CITIES_PER_COUNTRY = 12
 NAMES_PER_COUNTRY = 200
 BLOCK = 1_000  # customers simulated at a time: memory stays flat, however many they are
 
+# --- the rules of an import ---
+
+COLUMNS = (
+    *("order_id", "customer_id", "order_date", "amount", "quantity", "unit_price", "status"),
+    *("product_id", "category", "channel", "country", "currency"),
+)
+IDS, HEAD = {"order_id", "customer_id", "product_id"}, ("status", "channel", "country", "currency")
+ONLINE_RETAIL = {  # the UCI data set's columns; there C begins the id of a cancellation, A of an adjustment
+    **{
+        "order_id": "InvoiceNo",
+        "product_id": "StockCode",
+        "quantity": "Quantity",
+        "order_date": "InvoiceDate",
+    },
+    **{"unit_price": "UnitPrice", "customer_id": "CustomerID", "country": "Country"},
+}
+TWO_WAYS = "^[0-9][0-9]?[./-][0-9][0-9]?[./-][0-9]"  # 03/04/2025, in March or in April
+REJECT_LIMIT = 0.05  # share of rows that may be left out before a load stops
+REPEATED = "repeated line, kept"  # the one remark on a row that is not left out
+IMPORT_MEMORY = "150MB"  # DuckDB's share; the rest of a file waits on disk
+BATCH = 2_000  # documents, or rows of Excel, at a time
+
 COLLECTIONS = ("customers", "orders", "simulation_truth")  # what a load replaces
-LOADS = "pulse_loads"  # one document per collection that this script wrote: how it knows its own
+STAGING = "pulse_staging_"  # where it puts the new ones until they are complete
 
 
 def main() -> None:
     args = arguments()
-    if args.file:
-        blocks = read_order_file(args.file)
-        n_blocks, origin = len(blocks), f"imported from {args.file.name}"
-    else:
-        start = args.end_date + pd.Timedelta(days=1) - pd.DateOffset(years=args.years)
-        blocks = simulate(args.customers, start, args.end_date, args.seed)
-        n_blocks, origin = -(-args.customers // BLOCK), f"simulated, seed {args.seed}"
+    refuse_mapped_database()
+    left_out = {}
     with database() as db:
         refuse_foreign_collections(db)
-        counts = load(db, blocks, n_blocks, origin)
+        if args.file:
+            blocks = import_orders(args, left_out)
+            origin = f"imported from {args.file.name}"
+        else:
+            start = args.end_date + pd.Timedelta(days=1) - pd.DateOffset(years=args.years)
+            blocks = simulate(args.customers, start, args.end_date, args.seed)
+            origin = f"simulated, seed {args.seed}"
+        counts = load(db, blocks, origin, left_out)
     say("Loaded", f"{counts['customers']:,} customers and {counts['orders']:,} orders ({origin})")
     say("Into", f"{server()}, database {MONGO_DB}")
     say("Next", "python 2_data_analysis.py")
@@ -92,23 +139,25 @@ def main() -> None:
 def arguments() -> Namespace:
     """The command line."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--customers", type=at_least(1), default=5_000, help="how many (default 5000)")
-    parser.add_argument("--years", type=at_least(1), default=3, help="of history (default 3)")
-    parser.add_argument(
-        "--seed", type=at_least(0), default=42, help="the same seed, the same shop (default 42)"
-    )
-    parser.add_argument(
-        "--end-date", type=iso_date, default="2025-12-31", help="its last day (default 2025-12-31)"
-    )
-    parser.add_argument(
-        "--import",
-        type=Path,
-        dest="file",
-        metavar="FILE",
-        help="load this CSV instead: order_id, customer_id, order_date, amount; "
-        "and status, category, channel, country if it has them",
-    )
+    option = parser.add_argument_group("to simulate a shop").add_argument
+    option("--customers", type=at_least(1), default=5_000, help="how many (default 5000)")
+    option("--years", type=at_least(1), default=3, help="of history (default 3)")
+    option("--seed", type=at_least(0), default=42, help="the same seed, the same shop (default 42)")
+    option("--end-date", type=iso_date, default="2025-12-31", help="its last day (default 2025-12-31)")
+    option = parser.add_argument_group("to load your own orders").add_argument
+    option("--import", type=Path, dest="file", metavar="FILE", help="CSV (also .gz), Parquet or Excel")
+    option("--columns", type=column_names, default={}, help="order_id=InvoiceNo,customer_id=Client,...")
+    option("--dates", choices=("day-first", "month-first"), help="how to read 03/04/2025")
+    option("--decimal", default=".", help="decimal mark of a CSV's numbers (default .)")
+    option("--thousands", default="", help="their thousands separator (default none)")
+    option("--encoding", default="utf-8-sig", help="of a CSV (default UTF-8; latin-1, cp1252 ...)")
+    option("--accept-rejects", action="store_true", help="load the rest where over 5%% of rows are unusable")
     return parse(parser)
+
+
+def column_names(text: str) -> dict[str, str]:
+    """An argparse type: {our name: the file's column}."""
+    return pairs(text, COLUMNS, "--columns")
 
 
 def at_least(minimum: int) -> Callable[[str], int]:
@@ -134,7 +183,8 @@ def simulate(n_customers: int, start: pd.Timestamp, end: pd.Timestamp, seed: int
     shared, *streams = np.random.SeedSequence(seed).spawn(1 + -(-n_customers // BLOCK))
     catalogue, names = make_catalogue(np.random.default_rng(shared)), make_names(seed)
     n_orders = 0
-    for first, stream in zip(range(0, n_customers, BLOCK), streams, strict=True):
+    blocks = list(zip(range(0, n_customers, BLOCK), streams, strict=True))
+    for first, stream in tqdm(blocks, "Simulating", unit="block", disable=None, leave=False):
         rng, n = np.random.default_rng(stream), min(BLOCK, n_customers - first)
         ids = numbered("C", first, n)
         persona = rng.choice(list(PERSONAS), n, p=[p["share"] for p in PERSONAS.values()])
@@ -212,9 +262,7 @@ def make_catalogue(rng: np.random.Generator) -> pd.DataFrame:
     category = np.repeat(list(CATEGORIES), PRODUCTS_PER_CATEGORY)
     typical = np.repeat([price for _, price, _ in CATEGORIES.values()], PRODUCTS_PER_CATEGORY)
     price = np.ceil(typical * rng.lognormal(0, 0.4, len(typical))) - 0.01
-    return pd.DataFrame(
-        {"product_id": numbered("P", 0, len(price)), "category": category, "unit_price": price}
-    )
+    return pd.DataFrame({"product_id": numbered("P", 0, len(price)), "category": category, "unit_price": price})
 
 
 def fill_baskets(
@@ -306,9 +354,7 @@ def make_profiles(
     """One row per customer: the columns of the collection customers."""
     n = len(ids)
     country = rng.choice(len(COUNTRIES), n, p=[share for share, _ in COUNTRIES.values()])
-    first, last = (
-        names[kind][country, rng.integers(NAMES_PER_COUNTRY, size=n)] for kind in ("first", "last")
-    )
+    first, last = (names[kind][country, rng.integers(NAMES_PER_COUNTRY, size=n)] for kind in ("first", "last"))
     size = 1 / np.arange(1, CITIES_PER_COUNTRY + 1)
     city = names["city"][country, rng.choice(CITIES_PER_COUNTRY, n, p=size / size.sum())]
     return pd.DataFrame(
@@ -336,98 +382,290 @@ def numbered(letter: str, first: int, n: int) -> np.ndarray:
     return np.array([f"{letter}{number:08}" for number in range(first + 1, first + n + 1)], dtype=object)
 
 
-# --- reading a file of orders ---
+# --- importing a file of orders ---
+
+LINES_SQL = """  -- the file's rows, typed and judged; value: what a row adds to its order; key: the order's _id
+CREATE TABLE lines AS
+WITH named AS (
+    SELECT row_number() OVER () + 1 AS line, {named} FROM file  -- the header is row 1
+), typed AS (
+    SELECT * REPLACE (
+        {order_date} AS order_date, {quantity} AS quantity, {unit_price} AS unit_price, {amount} AS amount,
+        CASE WHEN {retail} THEN if(order_id LIKE 'C%', 'cancelled', 'completed') ELSE status END AS status
+    ), order_date AS said
+    FROM named
+), judged AS (
+    SELECT * EXCLUDE said,
+        CASE WHEN NOT {by_line} THEN amount
+             WHEN quantity < 0 OR unit_price < 0 THEN -abs(quantity * unit_price)
+             ELSE quantity * unit_price END AS value,
+        if({by_line} AND value < 0, order_id || '/refund', order_id) AS key,
+        CASE WHEN order_id IS NULL THEN 'no order_id'
+             WHEN order_date IS NULL AND regexp_matches(said, '{two_ways}')
+             THEN 'order_date reads in two ways: add --dates day-first or month-first'
+             WHEN order_date IS NULL THEN 'unreadable order_date'
+             WHEN {by_line} AND quantity IS NULL THEN 'unreadable quantity'
+             WHEN {by_line} AND unit_price IS NULL THEN 'unreadable unit_price'
+             WHEN value IS NULL THEN 'unreadable amount'
+             WHEN {by_line} AND value = 0 THEN 'quantity or unit_price 0'
+             WHEN {retail} AND order_id LIKE 'A%' THEN 'adjustment, no sale' END AS fault
+    FROM typed
+)
+SELECT *,
+    CASE WHEN fault IS NOT NULL THEN fault
+         WHEN {by_line} AND customer_id IS DISTINCT FROM first_value(customer_id) OVER same_order
+         THEN 'order of another customer'
+         WHEN {by_line} AND product_id IS NOT NULL AND row_number() OVER same_line > 1 THEN '{repeated}'
+         WHEN {by_line} OR row_number() OVER same_order = 1 THEN NULL
+         WHEN customer_id IS NOT DISTINCT FROM first_value(customer_id) OVER same_order
+          AND order_date = first_value(order_date) OVER same_order
+          AND value = first_value(value) OVER same_order THEN 'exact duplicate of an order'
+         ELSE 'order_id of another order' END AS problem,
+    coalesce(problem, '{repeated}') = '{repeated}' AS usable
+FROM judged
+WINDOW same_order AS (PARTITION BY fault IS NULL, order_id ORDER BY line),
+       same_line AS (PARTITION BY fault IS NULL, key, product_id, quantity, unit_price ORDER BY line)
+"""
+ORDERS_SQL = """
+SELECT key AS _id, first(customer_id ORDER BY line) AS customer_id, min(order_date) AS order_date, {head},
+    round(sum(value), 6) AS total
+FROM lines WHERE usable GROUP BY key ORDER BY min(line)
+"""
+CUSTOMERS_SQL = """
+SELECT customer_id AS _id, arg_max(country, order_date) AS country
+FROM lines WHERE usable AND customer_id IS NOT NULL GROUP BY ALL ORDER BY _id
+"""
 
 
-def read_order_file(path: Path) -> list[dict]:
-    """The documents of a CSV of orders, in blocks: {collection: documents}.
+def import_orders(args: Namespace, left_out: dict[str, int]) -> Iterator[dict]:
+    """The documents of a file of orders or of order lines, a batch at a time: {collection: documents}.
 
-    Stops at the first row that cannot be used. A time without an offset is taken to be UTC.
+    DuckDB reads and groups the file, with what exceeds its share of memory on disk. `left_out` fills
+    with {reason: rows}; too many of them stop the load, unless args.accept_rejects.
     """
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
-    except OSError as error:
-        stop(f"{path} cannot be opened ({error.strerror}): check the path after --import.")
-    except ValueError as error:  # a ParserError or a UnicodeDecodeError among them
-        stop(f"{path} is no CSV file in UTF-8 ({error}): save it as one, with a header.")
-    for column in ("order_id", "customer_id", "order_date", "amount"):
-        if column not in rows:
-            stop(f"{path} has no column {column} among {', '.join(rows)}: rename the one that holds it.")
-    if rows.empty:
-        stop(f"{path} holds no order, only a header: export it again, with its rows.")
-    rows = rows.apply(lambda column: column.str.strip())
-    date = pd.to_datetime(rows["order_date"], format="ISO8601", errors="coerce", utc=True)
-    amount = pd.to_numeric(rows["amount"], errors="coerce")
-    for column, bad, remedy in (
-        ("order_id", rows["order_id"] == "", "is empty: give every order an id"),
-        ("order_id", rows["order_id"].duplicated(), "stands in an earlier row too: give each order one row"),
-        ("customer_id", rows["customer_id"] == "", "is empty: give every order a customer"),
-        ("order_date", date.isna(), "is no date: write it like 2025-12-31 or 2025-12-31 23:59:59"),
-        ("amount", ~np.isfinite(amount), "is no number: write it like 1234.50"),
-    ):
-        if bad.any():
-            row = int(bad.argmax())
-            stop(f"{path}, row {row + 2}: {column} {rows[column].iloc[row]!r} {remedy}.")
+    with TemporaryDirectory(prefix="pulse-") as disk:
+        settings = {"memory_limit": IMPORT_MEMORY, "threads": 1, "temp_directory": disk}
+        try:
+            con = duckdb.connect(config=settings)
+            con.execute(f"SET TimeZone = '{time_zone()}'")  # of times without an offset
+            columns = choose_columns(args, open_file(con, args, disk))
+            con.execute(lines_sql(columns, args))
+            left_out |= count_left_out(con, args)
+            n_orders = con.execute("SELECT count(DISTINCT key) FROM lines WHERE usable").fetchone()[0]
+            with tqdm(total=n_orders, desc="Loading", unit=" orders", disable=None, leave=False) as bar:
+                for batch in fetch_documents(con, orders_sql(columns)):
+                    yield {"orders": batch}
+                    bar.update(len(batch))
+            for batch in fetch_documents(con, CUSTOMERS_SQL):
+                yield {"customers": batch}
+        except duckdb.Error as error:
+            what = " ".join(str(error).splitlines()[:3])
+            stop(f"{args.file} cannot be read as CSV, Parquet or Excel: {what}")
 
-    orders = rows.filter(["customer_id", "status", "channel"])
-    orders.insert(0, "_id", rows["order_id"])
-    orders["order_date"] = date.dt.tz_localize(None)
-    if "category" in rows:
-        item = pd.DataFrame({"category": rows["category"], "quantity": 1, "unit_price": amount})
-        orders["items"] = [[line] for line in documents(item)]
-    orders["total"] = amount
-    customers = rows.filter(["customer_id", "country"]).drop_duplicates("customer_id", keep="last")
-    customers = customers.rename(columns={"customer_id": "_id"})
-    blocks = [{"orders": documents(orders[at : at + BLOCK])} for at in range(0, len(orders), BLOCK)]
-    return [{"customers": documents(customers)}, *blocks]
+
+def open_file(con: duckdb.DuckDBPyConnection, args: Namespace, disk: str) -> list[str]:
+    """Let the connection know the file as `file`, all of it text; the names of its columns."""
+    path = args.file
+    try:
+        if path.suffix == ".parquet":
+            con.read_parquet(str(path)).create_view("file")
+            return con.table("file").columns
+        return (open_excel if path.suffix == ".xlsx" else open_csv)(con, path, args.encoding, disk)
+    except OSError as error:
+        stop(f"{path} cannot be opened ({error.strerror or error}): check the path after --import.")
+    except (UnicodeError, LookupError, BadZipFile) as error:
+        stop(f"{path} cannot be read ({error}): is it a CSV, Parquet or Excel file, and --encoding right?")
+
+
+def open_excel(con: duckdb.DuckDBPyConnection, path: Path, _encoding: str, _disk: str) -> list[str]:
+    """Copy the first sheet of a workbook into the table `file`."""
+    rows = load_workbook(path, read_only=True, data_only=True).worksheets[0].iter_rows(values_only=True)
+    header = [str(name) for name in next(rows, ())]
+    con.execute(f"CREATE TABLE file ({', '.join(quoted(name) + ' VARCHAR' for name in header)})")
+    while batch := [[None if cell is None else str(cell) for cell in row] for row in islice(rows, BATCH)]:
+        con.append("file", pd.DataFrame(batch, columns=header))
+    return header
+
+
+def open_csv(con: duckdb.DuckDBPyConnection, path: Path, encoding: str, disk: str) -> list[str]:
+    """Make a view `file` of a CSV, or of a copy in UTF-8; its first line tells what separates columns."""
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding=encoding, newline="") as text:
+        first = text.readline()
+        if not encoding.lower().startswith("utf-8"):
+            path = Path(disk, "file.csv")
+            with path.open("w", encoding="utf-8", newline="") as copy:
+                copy.write(first)
+                shutil.copyfileobj(text, copy)
+    separator = max(",;\t|", key=first.count)
+    header = next(csv.reader([first], delimiter=separator), [])
+    if header:
+        columns = dict.fromkeys(header, "VARCHAR")
+        rules = {"sep": separator, "quotechar": '"', "escapechar": '"', "auto_detect": False}
+        con.read_csv(str(path), columns=columns, header=True, **rules).create_view("file")
+    return header
+
+
+def choose_columns(args: Namespace, header: list[str]) -> dict[str, str]:
+    """{our name: the file's column}: as --columns says, as in Online Retail, or as they are named."""
+    columns = {name: name for name in COLUMNS if name in header} | args.columns
+    if not args.columns and set(ONLINE_RETAIL.values()) <= set(header):
+        columns = ONLINE_RETAIL
+    amounts = ("quantity", "unit_price") if "quantity" in columns and "amount" not in columns else ("amount",)
+    for name in ("order_id", "customer_id", "order_date", *amounts, *columns):
+        if columns.get(name) not in header:
+            stop(
+                f"{args.file} has no column {columns.get(name, name)} among {', '.join(header)}: say which one "
+                f"it is with --columns {name}=..."
+            )
+    return columns
+
+
+def lines_sql(columns: dict[str, str], args: Namespace) -> str:
+    """LINES_SQL for these columns: those that the file lacks are NULL."""
+    named = {name: f"nullif(trim({quoted(source)}::VARCHAR), '')" for name, source in columns.items()}
+    if args.file.suffix in (".parquet", ".xlsx"):  # they hold an id such as 17850 as the number 17850.0
+        named |= {name: f"regexp_replace({named[name]}, '\\.0$', '')" for name in IDS & set(named)}
+    return LINES_SQL.format(
+        named=", ".join(f"{named.get(name, 'NULL::VARCHAR')} AS {name}" for name in COLUMNS),
+        order_date=date_sql(args.dates),
+        **{name: number_sql(name, args) for name in ("quantity", "unit_price", "amount")},
+        by_line="amount" not in columns,
+        retail=columns == ONLINE_RETAIL,
+        two_ways=TWO_WAYS,
+        repeated=REPEATED,
+    )
+
+
+def date_sql(order: str | None) -> str:
+    """SQL that reads order_date: ISO 8601 and, day and month in the given order, also 31/12/2025 8:05 PM."""
+    iso = "order_date"
+    if order:
+        month_day = {"day-first": r"\2-\1", "month-first": r"\1-\2"}[order]
+        for digits, year in ((4, r"\3-"), (2, r"20\3-")):
+            slashed = rf"^([0-9]{{1,2}})[./-]([0-9]{{1,2}})[./-]([0-9]{{{digits}}})\b"
+            iso = f"regexp_replace({iso}, '{slashed}', '{year}{month_day}')"
+    twelve_hours = f"try_strptime({iso}, ['%Y-%m-%d %I:%M %p', '%Y-%m-%d %I:%M:%S %p'])::TIMESTAMPTZ"
+    time = f"timezone('UTC', coalesce(try_cast({iso} AS TIMESTAMPTZ), {twelve_hours}))"
+    return f"if(regexp_matches({iso}, '^(19|20)[0-9]{{2}}-'), {time}, NULL)"  # 9999-12-31 is no date
+
+
+def number_sql(name: str, args: Namespace) -> str:
+    """SQL that reads a number with the decimal mark and the thousands separator given, each in its place."""
+    decimal, thousands = (".", "") if args.file.suffix in (".parquet", ".xlsx") else (args.decimal, args.thousands)
+    whole = f"[0-9]{{1,3}}({re.escape(thousands)}[0-9]{{3}})+|[0-9]+" if thousands else "[0-9]+"
+    number = f"[-+]?({whole})?({re.escape(decimal)}[0-9]*)?([eE][-+]?[0-9]+)?"
+    plain = f"replace(replace({name}, '{thousands}', ''), '{decimal}', '.')"
+    return f"if(regexp_full_match({name}, '{number}'), try_cast({plain} AS DOUBLE), NULL)"
+
+
+def orders_sql(columns: dict[str, str]) -> str:
+    """ORDERS_SQL for these columns: an order has its first row's status, channel, country and currency."""
+    head = [f"first({name} ORDER BY line) AS {name}" for name in HEAD if name in columns or name == "status"]
+    item = [f"'{name}': {name}" for name in ("product_id", "category") if name in columns]
+    if "amount" not in columns:
+        item += ["'quantity': quantity", "'unit_price': unit_price"]
+    elif item:
+        item += ["'quantity': 1", "'unit_price': value"]
+    if item:
+        head.append(f"list({{{', '.join(item)}}} ORDER BY line) AS items")
+    return ORDERS_SQL.format(head=", ".join(head))
+
+
+def quoted(name: str) -> str:
+    """The name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def fetch_documents(con: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[dict]]:
+    """The query's rows as documents, a batch at a time."""
+    result = con.execute(query)
+    names = [column[0] for column in result.description]
+    while rows := result.fetchmany(BATCH):
+        yield [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def count_left_out(con: duckdb.DuckDBPyConnection, args: Namespace) -> dict[str, int]:
+    """{reason: rows}, said on the console with the first few rows; stops where they are too many."""
+    total = con.execute("SELECT count(*) FROM lines").fetchone()[0]
+    if not total:
+        stop(f"{args.file} holds no order, only a header: export it again, with its rows.")
+    noted = con.execute(
+        "SELECT problem, count(*), min(line, 5) FROM lines WHERE problem IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).fetchall()
+    for problem, count, first in noted:
+        rows = ", ".join(map(str, first)) + (" ..." if count > len(first) else "")
+        say("Noted", f"{count:,} of {total:,} rows: {problem} (row {rows})")
+    rejected = [(problem, count, first) for problem, count, first in noted if problem != REPEATED]
+    unusable = sum(count for _, count, _ in rejected)
+    if unusable > REJECT_LIMIT * total and not args.accept_rejects:
+        problem, _, first = rejected[0]
+        stop(
+            f"{unusable:,} of {total:,} rows of {args.file} cannot be used, as row {first[0]} ({problem}): mend "
+            "them, or load the others with --accept-rejects."
+        )
+    return {problem: count for problem, count, _ in noted}
 
 
 # --- loading ---
 
 
+def refuse_mapped_database() -> None:
+    """Stop where .env says that the database is one to read."""
+    for name in MAPPINGS:
+        if setting(name, ""):
+            stop(
+                f"{name} says that {MONGO_DB} holds orders of your own, which this script never touches: unset it."
+            )
+
+
 def refuse_foreign_collections(db: Database) -> None:
     """Stop where a load would replace documents that this script did not write."""
-    for found in db.list_collections(filter={"name": {"$in": list(COLLECTIONS)}}):
-        name, uuid = found["name"], found["info"].get("uuid")
-        written = db[LOADS].find_one({"_id": uuid})
-        if not written or written["documents"] != db[name].count_documents({}):
+    for name in set(COLLECTIONS) & set(db.list_collection_names()):
+        record = load_record(db, name)
+        if not record or record["documents"] != db[name].count_documents({}):
             stop(
                 f"The collection {name} of the database {MONGO_DB} holds documents that this script did not "
                 "write, and stays as it is: name another database in MONGO_DB."
             )
 
 
-def load(db: Database, blocks: list | Iterator, n_blocks: int, origin: str) -> dict[str, int]:
+def load(db: Database, blocks: Iterator[dict], origin: str, left_out: dict) -> dict[str, int]:
     """Put the blocks' documents in place of the earlier ones, all or nothing; returns their numbers.
 
     They go into staging collections, which are renamed over the old ones once they are complete.
     """
-    staging = {name: f"pulse_staging_{name}" for name in COLLECTIONS}
     counts = dict.fromkeys(COLLECTIONS, 0)
-    for name in staging.values():
-        db.drop_collection(name)  # an interrupted run's
-        db.create_collection(name)
-    for block in tqdm(blocks, "Loading", total=n_blocks, unit="block", disable=None, leave=False):
+    for name in COLLECTIONS:
+        db.drop_collection(STAGING + name)  # an interrupted run's
+        db.create_collection(STAGING + name)
+    for block in blocks:
         for name, batch in block.items():
             if batch:
-                db[staging[name]].insert_many(batch, ordered=False)
+                db[STAGING + name].insert_many(batch, ordered=False)
             counts[name] += len(batch)
-    uuids = {found["name"]: found["info"]["uuid"] for found in db.list_collections()}
+    uuids = {found["name"]: found["info"].get("uuid") for found in db.list_collections()}
+    notes = {"origin": origin, "left_out": left_out}
     db[LOADS].insert_many(
-        {"_id": uuids[staging[name]], "collection": name, "documents": count, "origin": origin}
-        for name, count in counts.items()
+        {"_id": uuids[STAGING + name], "collection": name, "documents": counts[name], **notes}
+        for name in COLLECTIONS
     )
     for name in COLLECTIONS:
-        db[staging[name]].rename(name, dropTarget=True)
-    db[LOADS].delete_many({"_id": {"$nin": [uuids[name] for name in staging.values()]}})
+        db[STAGING + name].rename(name, dropTarget=True)
+    db[LOADS].delete_many({"_id": {"$nin": [uuids[STAGING + name] for name in COLLECTIONS]}})
     return counts
 
 
 def documents(frame: pd.DataFrame) -> list[dict]:
-    """One document per row, of plain Python values (NaT becomes None)."""
+    """One document per row, of plain Python values; what is missing becomes None."""
     names = list(frame)
-    kinds = ["datetime64[ms]" if frame[name].dtype.kind == "M" else None for name in names]
-    columns = [frame[name].to_numpy(kind).tolist() for name, kind in zip(names, kinds, strict=True)]
+    columns = []
+    for name in names:
+        if frame[name].dtype.kind == "M":
+            columns.append(frame[name].to_numpy("datetime64[ms]").tolist())
+        elif isinstance(frame[name].dtype, pd.StringDtype):
+            columns.append(frame[name].to_numpy(object, na_value=None).tolist())
+        else:
+            columns.append(frame[name].tolist())
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 

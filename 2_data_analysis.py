@@ -6,36 +6,26 @@
 docs/KPI_Dictionary.md defines every column. Nothing is saved unless all totals reconcile.
 """
 
-from argparse import ArgumentParser
-
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import seaborn as sns
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter, PercentFormatter
-from pymongo.database import Database
 
 from common import (
     BLUE,
-    CANCELLED,
-    DATA_DIR,
     GREY,
-    REFUNDED,
-    convert,
+    ORDERS,
+    as_of_argument,
     database,
-    iso_date,
-    local_time,
+    load_record,
     new_figure,
-    parse,
-    read,
+    read_customers,
     read_orders,
     require_data_dir,
-    save_figure,
+    save,
     say,
-    shown,
     stop,
-    write_csv,
 )
 
 # --- the rules ---
@@ -51,65 +41,50 @@ BEST_FIRST = (
     *("Champions", "Loyal Customers", "Potential Loyalists", "New Customers", "Promising"),
     *("Need Attention", "About to Sleep", "At Risk", "Can't Lose Them", "Hibernating"),
 )
-QUINTILES = (0.2, 0.4, 0.6, 0.8)
 SCORES = {"r_score": "recency_days", "f_score": "frequency", "m_score": "monetary"}
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--as-of", type=iso_date, help="see only the orders before this day (YYYY-MM-DD)")
-    args = parse(parser)
+    as_of = as_of_argument(__doc__.splitlines()[0])
     require_data_dir()
-
     with database() as db:
-        orders, left_out, as_of = read_orders(db, args.as_of, items=True)
-        customers = read_customers(db, orders)
-    say("Read", f"{len(orders):,} orders before {as_of:%Y-%m-%d}, {left_out['rows'].sum():,} left out")
+        orders, left_out, as_of = read_orders(db, as_of, items=True)
+        customers = read_customers(db)
+        record = load_record(db, ORDERS) or {}
 
     orders = add_revenue(orders)
     rfm = rfm_analysis(orders, as_of)
     rfm["previous_segment"] = rfm_analysis(orders, as_of - pd.DateOffset(months=1))["segment"]
     tables = {
-        "customers": customers,
+        "customers": known_customers(customers, orders, as_of),
         "rfm_analysis": rfm.reset_index(),
         "rfm_score_bands": score_bands(rfm),
         "cohort_retention": cohort_retention(orders, as_of),
         "monthly_kpis": monthly_kpis(orders, as_of),
         "revenue_drivers": revenue_drivers(orders, customers),
     }
-    cells, months, drivers = (
-        len(tables[name]) for name in ("cohort_retention", "monthly_kpis", "revenue_drivers")
-    )
-    say(
-        "Computed",
-        f"{len(rfm):,} customers, {cells:,} cohort cells, {months:,} months, {drivers:,} driver rows",
-    )
+    size = {name: f"{len(table):,}" for name, table in tables.items()}
+    say("Computed", f"{size['rfm_analysis']} customers' RFM, {size['cohort_retention']} cohort cells, "
+        f"{size['monthly_kpis']} months, {size['revenue_drivers']} driver rows")  # fmt: skip
 
-    tables["data_quality"] = data_quality(orders, left_out, tables)
-    n, net = orders["completed"].sum(), orders["net"].sum()
-    say("Checked", f"{n:,} completed orders, net revenue {net:,.2f}: all tables agree")
-
-    for name, table in tables.items():
-        write_csv(table, f"{name}.csv")
-    figures = draw_figures(tables)
-    say("Saved", f"{len(tables)} CSV files and {len(figures)} figures in {shown(DATA_DIR)}")
+    tables["data_quality"] = data_quality(orders, left_out, record.get("left_out", {}), tables)
+    done = orders["completed"]
+    statuses = ", ".join(orders.loc[done, "status"].unique())
+    say("Checked", f"{done.sum():,} orders are completed (status {statuses}), net revenue "
+        f"{orders['net'].sum():,.2f}: all tables agree")  # fmt: skip
+    save(tables, draw_figures(tables))
     say("Next", "python 3_churn_model.py")
 
 
-# --- loading ---
+# --- preparing ---
 
 
-def read_customers(db: Database, orders: pd.DataFrame) -> pd.DataFrame:
-    """One row per customer, also for one known by orders alone: the columns of customers.csv."""
-    text = ("country", "city", "acquisition_channel")
-    columns = {
-        "customer_id": (convert("$_id", "string"), pa.string()),
-        "signup_date": (convert("$signup_date", "date"), pa.timestamp("ms")),
-    } | {name: (convert(f"${name}", "string"), pa.string()) for name in text}
-    customers = read(db.customers, columns)
-    customers["signup_date"] = local_time(customers["signup_date"]).dt.normalize()
-    everyone = pd.DataFrame({"customer_id": orders["customer_id"].unique()})
-    return customers.merge(everyone, how="outer").sort_values("customer_id", ignore_index=True)
+def known_customers(customers: pd.DataFrame, orders: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """One row per customer who had signed up or ordered before as_of: the columns of customers.csv."""
+    buyers = pd.DataFrame({"customer_id": orders["customer_id"].dropna().unique()})
+    everyone = customers.merge(buyers, how="outer", indicator="came_from")
+    known = (everyone["came_from"] != "left_only") | ~(everyone["signup_date"] >= as_of)
+    return everyone[known].drop(columns="came_from").sort_values("customer_id", ignore_index=True)
 
 
 def add_revenue(orders: pd.DataFrame) -> pd.DataFrame:
@@ -158,22 +133,24 @@ def rfm_analysis(orders: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     )
     rfm.insert(2, "recency_days", (as_of.normalize() - rfm["last_order_date"].dt.normalize()).dt.days)
     rfm["monetary"] = orders.groupby("customer_id")["net"].sum().round(2)
-    for score, metric in SCORES.items():
-        rfm[score] = quintile_scores(-rfm[metric] if metric == "recency_days" else rfm[metric])
+    fifths = {metric: fifth_of(rfm[metric]) for metric in SCORES.values()}
+    rfm["r_score"] = 5 - fifths["recency_days"]  # the smaller, the better
+    rfm["f_score"] = 1 + fifths["frequency"]
+    rfm["m_score"] = 1 + fifths["monetary"]
     rfm["rfm_score"] = rfm["r_score"] * 100 + rfm["f_score"] * 10 + rfm["m_score"]
     grid = np.array([SEGMENTS[score] for score in range(1, 6)], dtype=object)
     rfm["segment"] = grid[rfm["r_score"] - 1, rfm["f_score"] - 1]
     return rfm
 
 
-def quintile_scores(values: pd.Series) -> np.ndarray:
-    """1 to 5, higher for higher values, a fifth of them each where no value repeats.
+def fifth_of(values: pd.Series) -> pd.Series:
+    """The fifth of the values, 0 (lowest) to 4, that each falls into; equal values into the same.
 
-    A value's score is 1 and how many of the four quintile cut-offs, observed values, lie below it. So
-    equal values get equal scores, and one that many share leaves the scores above it unused.
+    What counts is the share of smaller values: where many are equal, all are in the lowest fifth that
+    one of them reaches, and the fifths above it may stay empty.
     """
-    cutoffs = np.quantile(values, QUINTILES, method="inverted_cdf") if len(values) else QUINTILES
-    return 1 + np.searchsorted(cutoffs, values, side="left")
+    smaller = values.rank(method="min").astype(int) - 1
+    return smaller * 5 // len(values)
 
 
 def score_bands(rfm: pd.DataFrame) -> pd.DataFrame:
@@ -243,14 +220,19 @@ def monthly_kpis(orders: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
         net_revenue=("net", "sum"),
         orders=("completed", "sum"),
     )
-    table["active_customers"] = done.drop_duplicates(["month", "customer_id"])["month"].value_counts()
-    table["new_customers"] = done.groupby("customer_id")["month"].min().value_counts()
+    buys = done.dropna(subset="customer_id")
+    table["active_customers"] = buys.drop_duplicates(["month", "customer_id"])["month"].value_counts()
+    table["new_customers"] = buys.groupby("customer_id")["month"].min().value_counts()
+    guests = orders[orders["customer_id"].isna()].groupby("month")
+    table["guest_orders"] = guests["completed"].sum()
+    table["guest_revenue"] = guests["net"].sum()
     table = table.reindex(months).fillna(0).round(2)
-    counts = ["orders", "active_customers", "new_customers"]
+    counts = ["orders", "active_customers", "new_customers", "guest_orders"]
     table[counts] = table[counts].astype(int)
-    table["returning_customers"] = table["active_customers"] - table["new_customers"]
+    of_customers = table["net_revenue"] - table["guest_revenue"]
+    table.insert(6, "returning_customers", table["active_customers"] - table["new_customers"])
     table["average_order_value"] = (table["gross_revenue"] / table["orders"]).round(2)
-    table["revenue_per_customer"] = (table["net_revenue"] / table["active_customers"]).round(2)
+    table["revenue_per_customer"] = (of_customers / table["active_customers"]).round(2)
     table["is_complete"] = ~is_cut(table.index, as_of)
     table.insert(0, "month", first_day(table.index))
     return table.replace([np.inf, -np.inf], np.nan)
@@ -263,15 +245,15 @@ def revenue_drivers(orders: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFra
     gross revenue to the cent; an order counts once in every category that it holds.
     """
     orders = orders[orders["completed"]]
-    country = orders["customer_id"].map(customers.set_index("customer_id")["country"])
+    country = orders["country"].fillna(orders["customer_id"].map(customers.set_index("customer_id")["country"]))
     lines = orders["items"].list.flatten().struct.explode()
     bare = pd.DataFrame({"value": 1.0, "quantity": 0.0}, index=orders.index.difference(lines.index))
     lines = pd.concat([lines.astype({"value": float, "quantity": float}), bare]).rename_axis("order")
     lines = lines.assign(
         month=first_day(orders["month"].loc[lines.index]),
-        country=country.fillna("Unknown"),
-        channel=orders["channel"].fillna("Unknown"),
-        category=lines["category"].astype(object).fillna("Unknown"),
+        country=country,
+        channel=orders["channel"],
+        category=lines["category"].astype(object),
         paid=orders["gross"],
     ).reset_index()
 
@@ -282,6 +264,7 @@ def revenue_drivers(orders: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFra
     lines["revenue"] = so_far - so_far.groupby(lines["order"]).shift(fill_value=0)
 
     key = ["month", "country", "channel", "category"]
+    lines[key[1:]] = lines[key[1:]].replace("", None).fillna("Unknown")
     table = lines.groupby(key).agg(units=("quantity", "sum"), revenue=("revenue", "sum"))
     table.insert(0, "orders", lines.drop_duplicates(["order", "category"]).groupby(key).size())
     return table.round(2).astype({"units": int}).reset_index()
@@ -291,7 +274,10 @@ def revenue_drivers(orders: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFra
 
 
 def data_quality(
-    orders: pd.DataFrame, left_out: pd.DataFrame, tables: dict[str, pd.DataFrame]
+    orders: pd.DataFrame,
+    left_out: pd.DataFrame,
+    import_notes: dict[str, int],
+    tables: dict[str, pd.DataFrame],
 ) -> pd.DataFrame:
     """One row per check, of what was left out, counted and reconciled: check, rows, amount, status.
 
@@ -300,68 +286,56 @@ def data_quality(
     months, cohorts, rfm, drivers = (
         tables[name] for name in ("monthly_kpis", "cohort_retention", "rfm_analysis", "revenue_drivers")
     )
-    stray = (orders["refunds"] < 0) & ~orders["customer_id"].isin(rfm["customer_id"])
-    groups = {
-        "orders analysed": orders["amount"].notna(),
-        "cancelled": orders["status"].isin(CANCELLED),
-        "refunded": orders["status"].isin(REFUNDED),
-        "completed orders": orders["completed"],
-        "refunds (amounts below 0)": orders["refunds"] < 0,
-        "refunds to customers without a completed order": stray,
+    done, guest, back = orders["completed"], orders["customer_id"].isna(), orders["refunds"] < 0
+    of_buyers = orders["customer_id"].isin(orders.loc[done & ~guest, "customer_id"])
+    kinds = {
+        f"status {name}, amount 0 or more": orders["status"].eq(name) & ~back for name in orders["status"].unique()
     }
-    counted = [
-        (name, rows.sum(), orders.loc[rows, "amount"].sum(), "counted") for name, rows in groups.items()
-    ]
+    kinds |= {"amount below 0: a refund": back, "orders and refunds of guests": guest}
+    kinds["refunds to customers without a completed order"] = back & ~guest & ~of_buyers
+    rows = [(f"import: {reason}", count, np.nan, "noted") for reason, count in import_notes.items()]
+    rows += [(check, n, amount, "left out") for check, n, amount in left_out.itertuples(index=False)]
+    rows += [(check, kind.sum(), orders.loc[kind, "amount"].sum(), "counted") for check, kind in kinds.items()]
 
-    n, net, gross = orders["completed"].sum(), orders["net"].sum(), orders["gross"].sum()
-    net_of_buyers = net - orders.loc[stray, "amount"].sum()
-    reconciled = []
-    for name, found_rows, rows, found_amount, amount in (
-        ("monthly_kpis orders, net revenue", months["orders"].sum(), n, months["net_revenue"].sum(), net),
+    n, n_buyers = done.sum(), (done & ~guest).sum()
+    buyers = orders.loc[done, "customer_id"].nunique()
+    net, net_buyers = orders["net"].sum(), orders.loc[of_buyers, "net"].sum()
+    first = cohorts["months_since_first"] == 0
+    for check, found, expected, amount, expected_amount in (
+        ("orders in monthly_kpis", months["orders"].sum(), n, months["net_revenue"].sum(), net),
         (
-            "cohort_retention orders, net revenue",
+            "orders in cohort_retention",
             cohorts["orders"].sum(),
-            n,
+            n_buyers,
             cohorts["net_revenue"].sum(),
-            net_of_buyers,
+            net_buyers,
         ),
-        ("rfm_analysis orders, net revenue", rfm["frequency"].sum(), n, rfm["monetary"].sum(), net_of_buyers),
-        ("revenue_drivers gross revenue", n, n, drivers["revenue"].sum(), gross),
-        ("monthly_kpis new customers", months["new_customers"].sum(), len(rfm), 0, 0),
-        (
-            "cohort_retention customers",
-            cohorts.loc[cohorts["months_since_first"] == 0, "cohort_size"].sum(),
-            len(rfm),
-            0,
-            0,
-        ),
+        ("orders in rfm_analysis", rfm["frequency"].sum(), n_buyers, rfm["monetary"].sum(), net_buyers),
+        ("gross revenue in revenue_drivers", n, n, drivers["revenue"].sum(), orders["gross"].sum()),
+        ("customers in monthly_kpis", months["new_customers"].sum(), buyers, 0, 0),
+        ("customers in cohort_retention", cohorts.loc[first, "cohort_size"].sum(), buyers, 0, 0),
     ):
-        if found_rows != rows or abs(found_amount - amount) >= 0.005:
+        if found != expected or abs(amount - expected_amount) >= 0.005:
             stop(
-                f"{name} are {found_rows:,} and {found_amount:,.2f} where {rows:,} and {amount:,.2f} were "
-                "read: nothing was saved; this is a defect of the script, so do not use its figures."
+                f"The {check} are {found:,} with {amount:,.2f}, and {expected:,} with {expected_amount:,.2f} "
+                "were read: nothing was saved; this is a defect of the script, so do not use its figures."
             )
-        reconciled.append((name, found_rows, found_amount, "reconciled"))
-    table = pd.DataFrame(counted + reconciled, columns=["check", "rows", "amount", "status"])
-    left_out = left_out.assign(status=np.where(left_out["rows"] > 0, "left out", "ok"))
-    return pd.concat([left_out, table], ignore_index=True).round(2)
+        rows.append((check, found, amount, "reconciled"))
+    return pd.DataFrame(rows, columns=["check", "rows", "amount", "status"]).round(2)
 
 
 # --- figures ---
 
 
-def draw_figures(tables: dict[str, pd.DataFrame]) -> list[str]:
-    """Draw every figure into data/figures/; their names."""
-    figures = {
+def draw_figures(tables: dict[str, pd.DataFrame]) -> dict:
+    """Every figure by its name; each has a title that says what is seen."""
+    return {
         "revenue_by_month": draw_revenue(tables["monthly_kpis"]),
         "segments": draw_segments(tables["rfm_analysis"]),
         "rfm_grid": draw_rfm_grid(tables["rfm_analysis"]),
         "cohort_retention": draw_cohorts(tables["cohort_retention"]),
-        "revenue_drivers": draw_drivers(tables["revenue_drivers"], tables["monthly_kpis"]),
+        "revenue_drivers": draw_drivers(tables["revenue_drivers"]),
     }
-    for name, figure in figures.items():
-        save_figure(figure, f"{name}.png")
-    return list(figures)
 
 
 def short(amount: float, _=None) -> str:
@@ -369,41 +343,39 @@ def short(amount: float, _=None) -> str:
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(amount) >= size:
             return f"{amount / size:.3g}{letter}"
-    return f"{amount:.0f}"
+    return f"{amount:.3g}"
 
 
 def draw_revenue(months: pd.DataFrame):
     """Net revenue by month; the title compares the last twelve complete months with those before."""
-    revenue = months.loc[months["is_complete"], "net_revenue"]
-    now, before = revenue[-12:].sum(), revenue[-24:-12].sum()
-    title = f"Net revenue of {short(revenue.sum())} in {len(revenue)} complete months"
-    if len(revenue) >= 24 and before > 0:
+    complete, cut = months[months["is_complete"]], months[~months["is_complete"]]
+    now, before = (complete["net_revenue"][span].sum() for span in (slice(-12, None), slice(-24, -12)))
+    title = f"Net revenue of {short(months['net_revenue'].sum())} since {months['month'].iloc[0]:%B %Y}"
+    if len(complete) > 24 and before > 0:  # the first month may have begun in its middle
         verb = "grew" if now >= before else "fell"
         title = f"Net revenue {verb} by {abs(now / before - 1):.0%} in twelve months, to {short(now)}"
     figure, axes = new_figure(title)
-    colours = months["is_complete"].map({True: BLUE, False: GREY})
-    axes.bar(months["month"], months["net_revenue"], width=24, color=colours)
+    axes.bar(complete["month"], complete["net_revenue"], width=24, color=BLUE)
+    if len(cut):
+        axes.bar(cut["month"], cut["net_revenue"], width=24, color=GREY, label="month in progress")
+        figure.legend(loc="outside lower left", frameon=False)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
     axes.yaxis.set_major_formatter(FuncFormatter(short))
     axes.set(xlabel="", ylabel="Net revenue by month")
-    if not months["is_complete"].all():
-        axes.bar([months["month"].iloc[0]], [0], color=GREY, label="month in progress")
-        axes.legend(frameon=False, loc="upper left")
     return figure
 
 
 def draw_segments(rfm: pd.DataFrame):
-    """Each segment's share of customers and of net revenue."""
-    share = rfm.groupby("segment").agg(customers=("segment", "size"), revenue=("monetary", "sum"))
-    share = (share / share.sum()).reindex(BEST_FIRST).fillna(0)
-    top = share.loc[share["revenue"].idxmax()]
+    """Each segment's customers and net revenue, and their shares."""
+    sums = rfm.groupby("segment").agg(customers=("segment", "size"), revenue=("monetary", "sum"))
+    sums = sums.reindex(list(BEST_FIRST), fill_value=0)
+    share = sums / sums.sum().where(sums.sum() > 0)
+    top = share.loc[sums["revenue"].idxmax()]
     title = f"{top.name} are {top['customers']:.0%} of customers and bring {top['revenue']:.0%} of revenue"
     figure, panels = new_figure(title, ncols=2, sharey=True)
-    for axes, column, colour in zip(panels, share, (GREY, BLUE), strict=True):
-        bars = axes.barh(share.index, share[column], color=colour)
-        axes.bar_label(
-            bars, [f"{part:.0%}" if part > 0.005 or part == 0 else "<1%" for part in share[column]], padding=4
-        )
+    for axes, column, colour in zip(panels, sums, (GREY, BLUE), strict=True):
+        bars = axes.barh(sums.index, sums[column], color=colour)
+        axes.bar_label(bars, ["<1%" if 0 < part < 0.005 else f"{part:.0%}" for part in share[column]], padding=4)
         axes.set(title=f"Share of {column}", xticks=[])
         axes.spines["bottom"].set_visible(False)
     panels[0].invert_yaxis()
@@ -413,15 +385,14 @@ def draw_segments(rfm: pd.DataFrame):
 def draw_rfm_grid(rfm: pd.DataFrame):
     """How many customers have each pair of recency and frequency scores, and what the pair is called."""
     counts = rfm.groupby(["r_score", "f_score"]).size().unstack(fill_value=0)
-    counts = counts.reindex(index=range(5, 0, -1), columns=range(1, 6), fill_value=0)
-    names = np.array([SEGMENTS[score] for score in counts.index], dtype=object)
-    text = np.char.add(np.char.replace(names.astype(str), " ", "\n"), np.char.mod("\n%d", counts.to_numpy()))
+    counts = counts.reindex(index=list(SEGMENTS), columns=range(1, 6), fill_value=0)
+    names = np.array(list(SEGMENTS.values()))
+    text = np.char.add(np.char.replace(names, " ", "\n"), np.char.mod("\n%d", counts.to_numpy()))
     largest = rfm["segment"].value_counts()
     title = f"The largest segment, {largest.index[0]}, holds {largest.iloc[0]:,} of {len(rfm):,} customers"
     figure, axes = new_figure(title, (10, 7.2))
-    sns.heatmap(
-        counts, annot=text, fmt="", cmap="Blues", linewidths=1, ax=axes, cbar_kws={"label": "Customers"}
-    )
+    bar = {"label": "Customers"}
+    sns.heatmap(counts, annot=text, fmt="", cmap="Blues", linewidths=1, ax=axes, cbar_kws=bar)
     axes.set(xlabel="Frequency score (5: most orders)", ylabel="Recency score (5: latest)")
     axes.tick_params("y", rotation=0)
     return figure
@@ -431,51 +402,50 @@ def draw_cohorts(cohorts: pd.DataFrame):
     """The retention triangle from month 1 on, months in progress left out."""
     cells = cohorts[(cohorts["months_since_first"] > 0) & (cohorts["cell_state"] == "complete")]
     sums = cells.groupby("months_since_first")[["active_customers", "cohort_size"]].sum()
-    weighted = sums["active_customers"] / sums["cohort_size"]
-    said = [f"{weighted[n]:.0%} {words}" for n, words in ((1, "a month"), (12, "a year")) if n in weighted]
-    title = f"Active again after their first order: {', '.join(said) or 'nobody yet, not a month'} later"
+    rate = sums["active_customers"] / sums["cohort_size"]
+    said = [f"{rate[n]:.0%} {after} later" for n, after in ((1, "a month"), (12, "a year")) if n in rate]
+    title = f"Active again after their first order: {', '.join(said) or 'no month has passed yet'}"
     figure, axes = new_figure(title, (10, 7.2))
-    grid = cells.pivot(index="cohort_month", columns="months_since_first", values="retention_rate")
-    if len(grid):
+    if said:
+        grid = cells.pivot(index="cohort_month", columns="months_since_first", values="retention_rate")
         grid.index = grid.index.strftime("%b %Y")
         bar = {"label": "Share of the cohort that ordered", "format": PercentFormatter(1, decimals=0)}
-        few = max(grid.shape) <= 18
-        sns.heatmap(grid, cmap="Blues", annot=few, fmt=".0%", annot_kws={"size": 9}, ax=axes, cbar_kws=bar)
-    axes.set(xlabel="Months since the first order", ylabel="Month of the first order")
+        few, most = max(grid.shape) <= 18, max(cells["retention_rate"].max(), 0.01)
+        sns.heatmap(
+            grid,
+            cmap="Blues",
+            vmin=0,
+            vmax=most,
+            annot=few,
+            fmt=".0%",
+            annot_kws={"size": 9},
+            ax=axes,
+            cbar_kws=bar,
+        )
+    axes.set(xlabel="Months since the first order", ylabel="Month of the first order", facecolor="#F4F1EA")
     axes.tick_params("y", rotation=0)
     return figure
 
 
-def draw_drivers(drivers: pd.DataFrame, months: pd.DataFrame):
-    """Gross revenue by category, channel and country: the last twelve complete months, and those before."""
-    complete = months.loc[months["is_complete"], "month"]
-    spans = {"the twelve months before": complete[-24:-12], "the last twelve complete months": complete[-12:]}
-    spans = {label: span for label, span in spans.items() if len(span)} or {"so far": drivers["month"]}
-    revenue = {
-        driver: pd.DataFrame(
-            {
-                label: drivers[drivers["month"].isin(span)].groupby(driver)["revenue"].sum()
-                for label, span in spans.items()
-            }
-        )
-        .fillna(0)
-        .sort_values(list(spans)[-1], ascending=False)
-        for driver in ("category", "channel", "country")
+def draw_drivers(drivers: pd.DataFrame):
+    """Gross revenue of the last twelve months with orders, by category, channel and country."""
+    months = np.sort(drivers["month"].unique())[-12:]
+    recent = drivers[drivers["month"].isin(months)]
+    sums = {
+        name: recent.groupby(name)["revenue"].sum().sort_values(ascending=False)
+        for name in ("category", "channel", "country")
     }
-    first = [
-        f"{table.index[0]} {table.iloc[0, -1] / table.iloc[:, -1].sum():.0%}"
-        for table in revenue.values()
-        if table.index[0] != "Unknown"
-    ]
+    known = {name: of for name, of in sums.items() if of.sum() > 0 and list(of.index) != ["Unknown"]}
+    first = [f"{of.index[0]} {of.iloc[0] / of.sum():.0%}" for of in known.values()]
     title = f"Where revenue comes from: {', '.join(first) or 'the orders do not say'}"
     figure, panels = new_figure(title, (12, 5.6), ncols=3)
-    for axes, (driver, table) in zip(panels, revenue.items(), strict=True):
-        table[:8].plot.barh(ax=axes, color=[GREY, BLUE][-len(spans) :], width=0.75, legend=False)
+    for axes, (name, of) in zip(panels, sums.items(), strict=True):
+        axes.barh(of.index[:9], of[:9], color=BLUE)
         axes.invert_yaxis()
         axes.xaxis.set_major_formatter(FuncFormatter(short))
-        axes.set(title=f"By {driver}", ylabel="")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=2, frameon=False)
+        axes.set(title=f"By {name}" + (f", the first 9 of {len(of)}" if len(of) > 9 else ""))
+    span = " to ".join(pd.Timestamp(month).strftime("%B %Y") for month in (months[0], months[-1]))
+    figure.supxlabel(f"Gross revenue, {span}", size=13)
     return figure
 
 

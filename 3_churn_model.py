@@ -8,12 +8,9 @@ only what came before the cutoff; the model learns at earlier cutoffs and is tes
 whose window has passed; windows never overlap.
 """
 
-from argparse import ArgumentParser
-
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     accuracy_score,
@@ -26,24 +23,20 @@ from sklearn.metrics import (
     roc_curve,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from common import (
     BLUE,
-    DATA_DIR,
     GREY,
     ORANGE,
+    as_of_argument,
     database,
-    iso_date,
     new_figure,
-    parse,
     read_orders,
     require_data_dir,
-    save_figure,
+    save,
     say,
-    shown,
     stop,
-    write_csv,
 )
 
 # --- the rules ---
@@ -54,34 +47,31 @@ THRESHOLD = 0.5  # churn is called from this probability on
 RISK_BANDS = {"low": 0.0, "medium": 0.3, "high": 0.7}  # from this probability on, in rising order
 CALIBRATION_BINS = 10
 
-FEATURES = {  # what the model sees: in words where it is above the average, and where below
+FEATURES = ["overdue", "orders", "overdue_x_orders", "tenure"]
+REASONS = {  # in words, where a feature is above most customers', and where below; overdue speaks for its product
     "overdue": ("long overdue by the customer's own rhythm", "within the customer's own rhythm"),
     "orders": ("many orders so far", "few orders so far"),
     "tenure": ("a customer for a long time", "a customer for a short time"),
-    "order_value": ("spends much per order", "spends little per order"),
 }
 POPULATIONS = {"all": 0, "established": HORIZON_DAYS}  # first order so many days before the cutoff
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--as-of", type=iso_date, help="see only the orders before this day (YYYY-MM-DD)")
-    args = parse(parser)
+    as_of = as_of_argument(__doc__.splitlines()[0])
     require_data_dir()
-
     with database() as db:
-        orders, left_out, as_of = read_orders(db, args.as_of)
-    say("Read", f"{len(orders):,} orders before {as_of:%Y-%m-%d}, {left_out['rows'].sum():,} left out")
+        orders, _, as_of = read_orders(db, as_of)
+    orders = orders.dropna(subset="customer_id")  # nobody can tell whether a guest comes back
 
     *earlier, last = choose_cutoffs(orders, as_of)
     train = pd.concat([labelled(orders, cutoff) for cutoff in earlier])
     test = labelled(orders, last)
     require_both_kinds(train, test)
-    model = build_model().fit(train[list(FEATURES)], train["churned"])
+    model = build_model().fit(train[FEATURES], train["churned"])
     span = f"{earlier[0]:%Y-%m-%d} to {earlier[-1]:%Y-%m-%d}"
     say("Fitted", f"on {len(train):,} rows, one per customer and cutoff: {len(earlier)} cutoffs, {span}")
 
-    test["probability"] = model.predict_proba(test[list(FEATURES)])[:, 1]
+    test["probability"] = model.predict_proba(test[FEATURES])[:, 1]
     metrics = evaluate(train, test)
     report(metrics, last)
     tables = {
@@ -90,10 +80,7 @@ def main() -> None:
         "churn_calibration": calibration(test),
         "churn_coefficients": coefficients(model),
     }
-    for name, table in tables.items():
-        write_csv(table, f"{name}.csv")
-    figures = draw_figures(test, tables)
-    say("Saved", f"{len(tables)} CSV files and {len(figures)} figures in {shown(DATA_DIR)}")
+    save(tables, draw_figures(test, tables))
     say("Next", "open the CSV files in Power BI; data/README.md says what is in them")
 
 
@@ -118,8 +105,9 @@ def features_at(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
     """What is known of each customer at the cutoff, from the completed orders before it alone.
 
     One row per customer, indexed by customer_id: recency_days and tenure_days (since the last and
-    the first order), and FEATURES. Counts, days and money enter as logarithms, because a step from 1
-    to 2 weighs more than one from 101 to 102.
+    the first order, in days and their fractions), and FEATURES. Counts and days enter as logarithms,
+    because a step from 1 to 2 weighs more than one from 101 to 102; the product lets the same delay
+    say more of a steady buyer.
     """
     past = orders[orders["completed"] & (orders["order_date"] < cutoff)]
     known = past.groupby("customer_id").agg(
@@ -132,12 +120,13 @@ def features_at(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
     # counts like one gap more (and alone, for a customer with a single order).
     span, gaps = known["tenure_days"] - known["recency_days"], known["n"] - 1
     usual = span.sum() / gaps.sum() if gaps.sum() else HORIZON_DAYS
-    gap = (span + usual) / (gaps + 1)
+    overdue = np.log1p(known["recency_days"]) - np.log1p((span + usual) / (gaps + 1))
+    orders = np.log(known["n"])
     return known[["recency_days", "tenure_days"]].assign(
-        overdue=np.log1p(known["recency_days"]) - np.log1p(gap),
-        orders=np.log(known["n"]),
+        overdue=overdue,
+        orders=orders,
+        overdue_x_orders=overdue * orders,
         tenure=np.log1p(known["tenure_days"]),
-        order_value=np.log1p(known["spend"] / known["n"]),
     )
 
 
@@ -161,15 +150,8 @@ def require_both_kinds(*samples: pd.DataFrame) -> None:
 
 
 def build_model() -> Pipeline:
-    """Standardised features and one product, overdue x orders (the same delay says more of a steady
-    buyer), into a logistic regression."""
-    product = PolynomialFeatures(degree=2, interaction_only=True, include_bias=False)
-    terms = ColumnTransformer(
-        [("with product", product, ["overdue", "orders"])],
-        remainder="passthrough",
-        verbose_feature_names_out=False,
-    )
-    return make_pipeline(StandardScaler(), terms, LogisticRegression()).set_output(transform="pandas")
+    """Standardised features into a logistic regression."""
+    return make_pipeline(StandardScaler().set_output(transform="pandas"), LogisticRegression())
 
 
 # --- how good it is ---
@@ -188,6 +170,7 @@ def evaluate(train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
         base = past["churned"].mean()
         threshold = best_threshold(past["recency_days"], past["churned"])
         long_away = past["churned"].groupby(past["recency_days"] > threshold).mean()
+        long_away = long_away.reindex([False, True], fill_value=base)  # where nobody was away so long
         judged = {  # the probability, and what ranks the customers
             "logistic_regression": (now["probability"], now["probability"]),
             "recency_rule": ((away > threshold).map(long_away), away),
@@ -224,13 +207,15 @@ def report(metrics: pd.DataFrame, cutoff: pd.Timestamp) -> None:
     for population in POPULATIONS:
         of = value.loc[population]
         model, rule = of.loc["logistic_regression"], of.loc["recency_rule"]
-        measured = f"ROC AUC {model['roc_auc']:.3f}, accuracy {model['accuracy']:.1%}"
         say(
             "Tested",
             f"at {cutoff:%Y-%m-%d} on {model['customers']:,.0f} customers ({population}), of whom "
-            f"{model['churn_rate']:.1%} churned: {measured},\n{'':10}where one guess for all is right on "
-            f"{of.loc['majority_class', 'accuracy']:.1%} and 'away over {rule['threshold_days']:.0f} days' "
-            f"on {rule['accuracy']:.1%}",
+            f"{model['churn_rate']:.1%} churned: accuracy {model['accuracy']:.1%}, AUC {model['roc_auc']:.3f}",
+        )
+        say(
+            "",
+            f"where one guess for all has {of.loc['majority_class', 'accuracy']:.1%}, 0.500; and 'away over "
+            f"{rule['threshold_days']:.0f} days' {rule['accuracy']:.1%}, {rule['roc_auc']:.3f}",
         )
 
 
@@ -250,10 +235,9 @@ def calibration(test: pd.DataFrame) -> pd.DataFrame:
 
 
 def coefficients(model: Pipeline) -> pd.DataFrame:
-    """One row per term: feature, coefficient (log-odds per standard deviation), odds_ratio (its exp)."""
+    """One row per feature: feature, coefficient (log-odds per standard deviation), odds_ratio (its exp)."""
     weights = model[-1].coef_[0]
-    terms = [name.replace(" ", " x ") for name in model[-1].feature_names_in_]
-    return pd.DataFrame({"feature": terms, "coefficient": weights, "odds_ratio": np.exp(weights)}).round(6)
+    return pd.DataFrame({"feature": FEATURES, "coefficient": weights, "odds_ratio": np.exp(weights)}).round(6)
 
 
 # --- what it says of today's customers ---
@@ -262,26 +246,26 @@ def coefficients(model: Pipeline) -> pd.DataFrame:
 def predict(model: Pipeline, known: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     """One row per customer: the columns of churn_predictions.csv.
 
-    The main reason is the feature that moves the customer's log-odds most, away from an average
-    customer's, in the direction of the prediction.
+    The main reason is the feature that moves the customer's log-odds furthest from the average of
+    today's customers, in the direction of the prediction.
     """
-    probability = model.predict_proba(known[list(FEATURES)])[:, 1]
-    moves = model[:-1].transform(known[list(FEATURES)]) * model[-1].coef_[0]
-    moves["overdue"] += moves["overdue orders"]
-    moves = moves[list(FEATURES)].to_numpy()
+    probability = model.predict_proba(known[FEATURES])[:, 1]
+    scaled = model[0].transform(known[FEATURES])
+    beyond = scaled - scaled.mean()
+    moves = beyond * model[-1].coef_[0]
+    moves["overdue"] += moves["overdue_x_orders"]
+    moves = moves[list(REASONS)].to_numpy()
     main = np.where(probability >= THRESHOLD, moves.argmax(axis=1), moves.argmin(axis=1))
-    every = np.arange(len(known))
-    above = model[0].transform(known[list(FEATURES)]).to_numpy()[every, main] > 0
-    words = np.array(list(FEATURES.values()), dtype=object)
+    below = beyond[list(REASONS)].to_numpy()[np.arange(len(known)), main] < 0
+    words = np.array(list(REASONS.values()), dtype=object)
+    bands = [*RISK_BANDS.values(), np.inf]
     return pd.DataFrame(
         {
             "customer_id": known.index,
             "as_of": as_of,
             "churn_probability": probability.round(6),
-            "risk_band": pd.cut(
-                probability, [*RISK_BANDS.values(), np.inf], right=False, labels=list(RISK_BANDS)
-            ),
-            "main_reason": words[main, np.where(above, 0, 1)],
+            "risk_band": pd.cut(probability, bands, right=False, labels=list(RISK_BANDS)),
+            "main_reason": words[main, below.astype(int)],
         }
     )
 
@@ -289,17 +273,14 @@ def predict(model: Pipeline, known: pd.DataFrame, as_of: pd.Timestamp) -> pd.Dat
 # --- figures ---
 
 
-def draw_figures(test: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> list[str]:
-    """Draw every figure into data/figures/; their names."""
-    figures = {
+def draw_figures(test: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> dict:
+    """Every figure by its name; each has a title that says what is seen."""
+    return {
         "churn_roc_precision_recall": draw_curves(test),
         "churn_calibration": draw_calibration(tables["churn_calibration"]),
         "churn_confusion_matrix": draw_confusion(test),
         "churn_odds_ratios": draw_odds(tables["churn_coefficients"]),
     }
-    for name, figure in figures.items():
-        save_figure(figure, f"{name}.png")
-    return list(figures)
 
 
 def draw_curves(test: pd.DataFrame):
@@ -328,12 +309,8 @@ def draw_calibration(bins: pd.DataFrame):
     ].sum()
     figure, axes = new_figure(f"Predicted and observed churn differ by {100 * error:.1f} points on average")
     axes.plot([0, 1], [0, 1], color=GREY, ls=":", label="as predicted")
-    axes.plot(
-        bins["mean_predicted"], bins["observed_rate"], "o-", color=BLUE, lw=2, ms=8, label="as observed"
-    )
-    axes.set(
-        xlabel=f"Mean predicted probability, in {len(bins)} groups of customers", ylabel="Share that churned"
-    )
+    axes.scatter(bins["mean_predicted"], bins["observed_rate"], color=BLUE, s=90, label="as observed")
+    axes.set(xlabel=f"Mean predicted probability, in {len(bins)} groups of customers", ylabel="Share that churned")
     axes.legend(frameon=False)
     return figure
 
@@ -355,18 +332,21 @@ def draw_confusion(test: pd.DataFrame):
 
 
 def draw_odds(weights: pd.DataFrame):
-    """How much one standard deviation more of each term multiplies the odds of churn."""
+    """What one standard deviation more of each feature multiplies the odds of churn by, others equal."""
     weights = weights.sort_values("odds_ratio")
     top = weights.loc[weights["coefficient"].abs().idxmax()]
-    effect = f"multiplies the odds of churn by {top['odds_ratio']:.2g}"
-    figure, axes = new_figure(f"One standard deviation more of {top['feature']} {effect}")
+    direction = "more" if top["coefficient"] > 0 else "less"
+    figure, axes = new_figure(f"The strongest term, {top['feature']}, goes with {direction} churn")
     colours = np.where(weights["odds_ratio"] > 1, ORANGE, BLUE)
     axes.hlines(weights["feature"], 1, weights["odds_ratio"], color=colours, lw=3)
     axes.scatter(weights["odds_ratio"], weights["feature"], color=colours, s=90)
     for row, odds in enumerate(weights["odds_ratio"]):
         axes.annotate(f"{odds:.3g}", (odds, row), (0, 10), textcoords="offset points", ha="center")
     axes.axvline(1, color=GREY, lw=1)
-    axes.set(xscale="log", xlabel="Odds ratio, on a logarithmic scale (below 1: less churn; above 1: more)")
+    axes.set(
+        xscale="log",
+        xlabel="Odds ratio per standard deviation, logarithmic (below 1: less churn; above 1: more)",
+    )
     axes.set_xticks([], minor=True)
     axes.set_xticks([1], ["1"])
     axes.margins(x=0.1, y=0.15)

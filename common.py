@@ -6,6 +6,7 @@ Settings come from the environment or from a file `.env` beside this one; .env.e
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote_plus
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -26,7 +28,7 @@ from dotenv import load_dotenv
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidName, PyMongoError
+from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidName, InvalidURI, PyMongoError
 from pymongoarrow.api import Schema, aggregate_arrow_all
 
 ROOT = Path(__file__).resolve().parent
@@ -42,9 +44,15 @@ MONGO_URI = setting("MONGO_URI", "")  # "": the embedded mongod
 MONGO_DB = setting("MONGO_DB", "ecommerce_pulse")
 DATA_DIR = ROOT / setting("DATA_DIR", "data")
 REPORT_TIMEZONE = setting("REPORT_TIMEZONE", "UTC")
+REPORT_CURRENCY = setting("REPORT_CURRENCY", "")  # "": the only one there is
+ORDERS = setting("ORDERS_COLLECTION", "orders")
+CUSTOMERS = setting("CUSTOMERS_COLLECTION", "customers")
+
+MAPPINGS = ("ORDERS_COLLECTION", "CUSTOMERS_COLLECTION", "ORDER_FIELDS", "CUSTOMER_FIELDS")
+LOADS = "pulse_loads"  # one document per collection that step 1 wrote: how the scripts know their own
 
 SERVER_TIMEOUT_S = 15  # how long a server may take to answer, and the embedded one to start
-CANCELLED, REFUNDED = ("cancelled", "canceled"), ("refunded",)  # order statuses, in any case
+NOT_COMPLETED = ("cancelled", "canceled", "refunded")  # order statuses, in any case
 
 
 # --- the console ---
@@ -61,23 +69,35 @@ def stop(sentence: str) -> NoReturn:
     sys.exit(2)
 
 
-def shown(path: Path) -> Path:
-    """The path as a person would type it in the project's folder."""
-    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-
-
 def parse(parser: ArgumentParser) -> Namespace:
     """The command line; a wrong one gets one sentence, not argparse's two paragraphs."""
     parser.error = lambda message: stop(f"{message} (--help lists the options).")
     return parser.parse_args()
 
 
+def pairs(text: str, names: tuple[str, ...], source: str) -> dict[str, str]:
+    """{name: other} from "name=other, name=other"; stops at a name that is not one of `names`."""
+    chosen = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        name, _, other = (part.strip() for part in pair.partition("="))
+        if name not in names or not other:
+            stop(f"{source} has {pair!r}: write name=other, with one of {', '.join(names)} as the name.")
+        chosen[name] = other
+    return chosen
+
+
 def iso_date(text: str) -> pd.Timestamp:
     """A date from the command line (an argparse type)."""
-    try:
-        return pd.to_datetime(text, format="%Y-%m-%d")
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no date like 2025-12-31") from None
+    if not re.fullmatch(r"(19|20)\d\d-\d\d-\d\d", text) or pd.isna(pd.to_datetime(text, errors="coerce")):
+        raise ArgumentTypeError(f"{text!r} is no date like 2025-12-31")
+    return pd.to_datetime(text)
+
+
+def as_of_argument(description: str) -> pd.Timestamp | None:
+    """The command line of scripts 2 and 3: --as-of, or None for their default."""
+    parser = ArgumentParser(description=description)
+    parser.add_argument("--as-of", type=iso_date, help="see only the orders before this day (YYYY-MM-DD)")
+    return parse(parser).as_of
 
 
 # --- the database ---
@@ -92,12 +112,14 @@ def database() -> Iterator[Database]:
     with nullcontext(MONGO_URI) if MONGO_URI else embedded_mongod(DATA_DIR / "mongodb") as uri:
         try:
             client = MongoClient(uri, serverSelectionTimeoutMS=SERVER_TIMEOUT_S * 1000)
-        except (PyMongoError, ValueError, OSError):  # their words may quote the password
+        except (InvalidURI, ValueError, OSError):  # their words may quote the password
             stop(
                 "MONGO_URI is not an address that MongoDB's driver can use: it should look like "
                 "mongodb+srv://user:password@cluster.example.net/, special characters of the "
                 "password percent-encoded (@ is %40)."
             )
+        except PyMongoError as error:  # a name that the DNS does not know
+            stop(explain(error))
         try:
             with client:
                 client.admin.command("ping")
@@ -155,6 +177,8 @@ def embedded_mongod(folder: Path) -> Iterator[str]:
             with socket.create_server(("127.0.0.1", 0)) as free:
                 family, address = socket.AF_INET, free.getsockname()
             uri, listen = f"127.0.0.1:{address[1]}", ["--bind_ip", "127.0.0.1", "--port", str(address[1])]
+        for ending in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # let the block end, and mongod with it
+            signal.signal(getattr(signal, ending), lambda number, _: sys.exit(128 + number))
         log = Path(private, "mongod.log")
         with log.open("wb") as output:
             mongod = subprocess.Popen(
@@ -193,6 +217,12 @@ def await_answer(family: int, address, mongod: subprocess.Popen, log: Path) -> N
 # --- reading orders ---
 
 
+def load_record(db: Database, name: str) -> dict | None:
+    """What step 1 noted when it wrote this very collection; None for one of another origin."""
+    found = next(db.list_collections(filter={"name": name}), {"info": {}})
+    return db[LOADS].find_one({"_id": found["info"].get("uuid", name)})
+
+
 def read(collection: Collection, columns: dict[str, tuple]) -> pd.DataFrame:
     """One row per document; `columns` maps a column's name to its (MongoDB expression, Arrow type).
 
@@ -205,9 +235,33 @@ def read(collection: Collection, columns: dict[str, tuple]) -> pd.DataFrame:
     )
 
 
-def convert(field, kind: str) -> dict:
-    """A MongoDB expression: the field as `kind`; null where it is missing or cannot be converted."""
-    return {"$convert": {"input": field, "to": kind, "onError": None, "onNull": None}}
+def as_type(kind: str, fields: dict[str, str], name: str, prefix: str = "$") -> tuple[dict, pa.DataType]:
+    """What `read` wants for a column: the field of this name as `kind`, null where it cannot be that."""
+    arrow = {"string": pa.string(), "double": pa.float64(), "date": pa.timestamp("ms")}[kind]
+    field = {"input": prefix + fields[name], "to": kind, "onError": None, "onNull": None}
+    return {"$convert": field}, arrow
+
+
+def field_names(setting_name: str, defaults: dict[str, str]) -> dict[str, str]:
+    """{our name: the collection's field}, with what the environment says of them."""
+    return defaults | pairs(setting(setting_name, ""), tuple(defaults), setting_name)
+
+
+def read_customers(db: Database) -> pd.DataFrame:
+    """One row per customer: customer_id, signup_date (a day), country, city, acquisition_channel."""
+    text = ("country", "city", "acquisition_channel")
+    names = {"customer_id": "_id"} | {name: name for name in ("signup_date", *text)}
+    names = field_names("CUSTOMER_FIELDS", names)
+    kinds = {"customer_id": "string", "signup_date": "date"} | dict.fromkeys(text, "string")
+    customers = read(db[CUSTOMERS], {name: as_type(kind, names, name) for name, kind in kinds.items()})
+    twice = customers.loc[customers["customer_id"].duplicated(), "customer_id"]
+    if len(twice):
+        stop(
+            f"Two customers in {CUSTOMERS} have the id {twice.iloc[0]}, as a number and as text: make them differ."
+        )
+    if (customers["signup_date"] != customers["signup_date"].dt.normalize()).any():  # times, not days
+        customers["signup_date"] = local_time(customers["signup_date"]).dt.normalize()
+    return customers
 
 
 def read_orders(
@@ -215,64 +269,84 @@ def read_orders(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Timestamp]:
     """The orders strictly before `as_of` (default: midnight after the last), the rest, and as_of.
 
-    Orders, one row each: customer_id (text, whatever it is in the database), order_date (local time
-    of REPORT_TIMEZONE), amount (paid, to the cent), status (lower case), completed (bool: neither
-    cancelled nor refunded, amount >= 0); with `items` also channel and items (lists of structs
-    with category, quantity and value).
+    Orders, one row each: customer_id (text, whatever it is in the database; missing for a guest),
+    order_date (local time of REPORT_TIMEZONE), amount (paid, to the cent), status (lower case),
+    completed (bool: neither cancelled nor refunded, amount >= 0); with `items` also channel, country
+    and items (lists of structs with category, quantity and value).
     The rest, one row per reason: check, rows, amount. Every order is in one of the two.
     """
-    columns = {
-        "customer_id": (convert("$customer_id", "string"), pa.string()),
-        "order_date": (convert("$order_date", "date"), pa.timestamp("ms")),
-        "amount": (convert("$total", "double"), pa.float64()),
-        "status": (convert("$status", "string"), pa.string()),
+    names = ("customer_id", "order_date", "total", "status", "currency", "channel", "country", "items")
+    names = field_names("ORDER_FIELDS", {name: name for name in (*names, "category", "quantity", "unit_price")})
+    text = ("customer_id", "status", "currency", *(("channel", "country") if items else ()))
+    columns = {name: as_type("string", names, name) for name in text}
+    columns |= {
+        "order_date": as_type("date", names, "order_date"),
+        "amount": as_type("double", names, "total"),
     }
     if items:
-        value = {"$multiply": ["$$this.quantity", "$$this.unit_price"]}
-        item = {
-            "category": convert("$$this.category", "string"),
-            "quantity": convert("$$this.quantity", "double"),
-            "value": convert(value, "double"),
-        }
-        kind = pa.struct({"category": pa.string(), "quantity": pa.float64(), "value": pa.float64()})
-        every = {"$map": {"input": {"$ifNull": ["$items", []]}, "in": item}}
-        columns["channel"] = (convert("$channel", "string"), pa.string())
-        columns["items"] = (every, pa.list_(kind))
-    orders = read(db.orders, columns)
+        columns["items"] = item_list(names)
+    orders = read(db[ORDERS], columns)
     if orders.empty:
         stop(
-            f"The collection orders in the database {MONGO_DB} is empty: run 1_data_generation.py "
+            f"The collection {ORDERS} in the database {MONGO_DB} is empty: run 1_data_generation.py "
             "first, or name another database in MONGO_DB."
         )
+    orders["customer_id"] = orders["customer_id"].replace({"": None})
     orders["order_date"] = local_time(orders["order_date"])
     orders["amount"] = orders["amount"].round(2)
-    orders["status"] = orders["status"].str.lower()
-    orders["completed"] = ~orders["status"].isin(CANCELLED + REFUNDED) & (orders["amount"] >= 0)
-    if as_of is None:
-        as_of = orders["order_date"].max().normalize() + pd.Timedelta(days=1)
-    left_out = {  # the first that holds counts
-        "no customer_id": orders["customer_id"].fillna("") == "",
+    orders["status"] = orders["status"].str.strip().str.lower().fillna("none")
+    orders["completed"] = ~orders["status"].isin(NOT_COMPLETED) & (orders["amount"] >= 0)
+    last = orders["order_date"].max().normalize() + pd.Timedelta(days=1)
+    if as_of and as_of > last:
+        stop(f"The orders in {MONGO_DB} end before {last:%Y-%m-%d}: --as-of can be that day at the latest.")
+    as_of = as_of or last
+    reason = why_left_out(orders, as_of)
+    rest = orders.groupby(reason)["amount"].agg(rows="size", amount="sum")
+    rest = rest.drop("", errors="ignore").rename_axis("check").reset_index()
+    orders = orders[reason == ""].drop(columns="currency").reset_index(drop=True)
+    if not orders["completed"].any():
+        stop(f"No completed order lies before {as_of:%Y-%m-%d} in {MONGO_DB}: load some, or name a later day.")
+    say("Read", f"{len(orders):,} orders before {as_of:%Y-%m-%d}, {rest['rows'].sum():,} left out")
+    return orders, rest, as_of
+
+
+def why_left_out(orders: pd.DataFrame, as_of: pd.Timestamp) -> np.ndarray:
+    """Why each order is not analysed, the first reason that holds; "" for those that are."""
+    currency = orders["currency"].fillna("none").str.upper()
+    if currency.nunique() > 1 and not REPORT_CURRENCY:
+        counts = ", ".join(f"{name} ({n:,})" for name, n in currency.value_counts().items())
+        stop(f"The orders are in several currencies, {counts}: choose one with REPORT_CURRENCY.")
+    reasons = {
         "no readable order_date": orders["order_date"].isna(),
         "no readable total": ~np.isfinite(orders["amount"]),
+        "in another currency": currency != (REPORT_CURRENCY.upper() or currency[0]),
         "on or after as_of": orders["order_date"] >= as_of,
     }
-    reason = np.select(list(left_out.values()), list(left_out), default="")
-    rest = orders.groupby(reason)["amount"].agg(rows="size", amount="sum")
-    rest = rest.reindex(list(left_out), fill_value=0).rename_axis("check").reset_index()
-    orders = orders[reason == ""].reset_index(drop=True)
-    if not orders["completed"].any():
-        stop(
-            f"No completed order lies before {as_of:%Y-%m-%d} in {MONGO_DB}: load some, or name a later day."
-        )
-    return orders, rest, as_of
+    return np.select(list(reasons.values()), list(reasons), default="")
+
+
+def item_list(names: dict[str, str]) -> tuple[dict, pa.DataType]:
+    """What `read` wants for an order's items: category, quantity and value (quantity x unit price)."""
+    kinds = {"category": "string", "quantity": "double", "unit_price": "double"}
+    typed = {name: as_type(kind, names, name, "$$this.") for name, kind in kinds.items()}
+    quantity, price = typed["quantity"][0], typed.pop("unit_price")[0]
+    item = {name: field for name, (field, _) in typed.items()} | {"value": {"$multiply": [quantity, price]}}
+    struct = pa.struct([("category", pa.string()), ("quantity", pa.float64()), ("value", pa.float64())])
+    items = {"$ifNull": ["$" + names["items"], []]}
+    return {"$map": {"input": items, "in": item}}, pa.list_(struct)
+
+
+def time_zone() -> ZoneInfo:
+    """REPORT_TIMEZONE, in which days and months begin."""
+    try:
+        return ZoneInfo(REPORT_TIMEZONE)
+    except (KeyError, ValueError, OSError):  # no such key; a key that is no path; a key that is a folder
+        stop(f"REPORT_TIMEZONE={REPORT_TIMEZONE} is no time zone: use an IANA name, such as Europe/Paris.")
 
 
 def local_time(utc: pd.Series) -> pd.Series:
     """UTC timestamps as local times of REPORT_TIMEZONE, both without a zone of their own."""
-    try:
-        return utc.dt.tz_localize("UTC").dt.tz_convert(REPORT_TIMEZONE).dt.tz_localize(None)
-    except (KeyError, ValueError):  # zoneinfo's: no such key; a key that is no path
-        stop(f"REPORT_TIMEZONE={REPORT_TIMEZONE} is no time zone: use an IANA name, such as Europe/Paris.")
+    return utc.dt.tz_localize("UTC").dt.tz_convert(time_zone()).dt.tz_localize(None)
 
 
 # --- writing files ---
@@ -302,16 +376,19 @@ def whole_file(name: str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_csv(frame: pd.DataFrame, name: str) -> None:
-    """Write the frame to data/`name`, whole or not at all: UTF-8, dot decimals, ISO dates, no index."""
-    with whole_file(name) as path:
-        frame.to_csv(path, index=False, lineterminator="\n", date_format="%Y-%m-%d")
+def save(tables: dict[str, pd.DataFrame], figures: dict) -> None:
+    """Write the tables to data/ as CSV files and the matplotlib figures to data/figures/, each whole.
 
-
-def save_figure(figure, name: str) -> None:
-    """Save a matplotlib figure to data/figures/`name`; the same figure gives the same bytes."""
-    with whole_file(f"figures/{name}") as path:
-        figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
+    CSV: UTF-8, comma, dot decimals, ISO dates, no index. The same content gives the same bytes.
+    """
+    for name, table in tables.items():
+        with whole_file(f"{name}.csv") as path:
+            table.to_csv(path, index=False, lineterminator="\n", date_format="%Y-%m-%d")
+    for name, figure in figures.items():
+        with whole_file(f"figures/{name}.png") as path:
+            figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
+    place = DATA_DIR.relative_to(ROOT) if DATA_DIR.is_relative_to(ROOT) else DATA_DIR
+    say("Saved", f"{len(tables)} CSV files and {len(figures)} figures in {place}")
 
 
 # --- charts ---

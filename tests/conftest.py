@@ -19,9 +19,7 @@ settings.load_profile("steady")
 ROOT = Path(common.__file__).parent
 SCRIPTS = ("1_data_generation.py", "2_data_analysis.py", "3_churn_model.py")
 CDNOW = ROOT.parent / "shared" / "data" / "cdnow_sample.csv"
-needs_cdnow = pytest.mark.skipif(
-    not CDNOW.exists(), reason="the CDNOW purchase log is not beside the project"
-)
+needs_cdnow = pytest.mark.skipif(not CDNOW.exists(), reason="the CDNOW purchase log is not beside the project")
 
 
 def run(script: str, *args: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess:

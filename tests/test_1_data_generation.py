@@ -1,8 +1,12 @@
 """Step 1: the simulated shop is what its docstring says, a file comes in whole, a load is all or nothing."""
 
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
+
+import common
 
 START, END = pd.Timestamp("2023-01-01"), pd.Timestamp("2025-12-31")
 
@@ -106,19 +110,19 @@ def test_a_load_that_fails_leaves_the_earlier_data(generation, db):
         yield {"orders": [{"_id": 2, "total": 2.0}]}
         raise RuntimeError
 
-    generation.load(db, [{"orders": [{"_id": 1, "total": 1.0}]}], 1, "first")
+    generation.load(db, [{"orders": [{"_id": 1, "total": 1.0}]}], "first", {})
     with pytest.raises(RuntimeError):
-        generation.load(db, broken(), 2, "second")
+        generation.load(db, broken(), "second", {})
     assert list(db.orders.find()) == [{"_id": 1, "total": 1.0}]
     generation.refuse_foreign_collections(db)
-    generation.load(db, [{"orders": [{"_id": 3, "total": 3.0}]}], 1, "third")
+    generation.load(db, [{"orders": [{"_id": 3, "total": 3.0}]}], "third", {})
     assert list(db.orders.find()) == [{"_id": 3, "total": 3.0}]
-    assert sorted(db.list_collection_names()) == sorted([*generation.COLLECTIONS, generation.LOADS])
+    assert sorted(db.list_collection_names()) == sorted([*generation.COLLECTIONS, common.LOADS])
 
 
 @pytest.mark.parametrize("name", ["customers", "orders", "simulation_truth"])
 def test_collections_of_another_origin_are_refused(generation, db, name, capsys):
-    generation.load(db, [{"orders": [{"_id": 1}]}], 1, "ours")
+    generation.load(db, [{"orders": [{"_id": 1}]}], "ours", {})
     db.drop_collection(name)
     db[name].insert_one({"_id": "theirs"})
     with pytest.raises(SystemExit) as stopped:
@@ -129,39 +133,57 @@ def test_collections_of_another_origin_are_refused(generation, db, name, capsys)
 
 
 def test_documents_added_to_our_collection_are_of_another_origin(generation, db):
-    generation.load(db, [{"orders": [{"_id": 1}]}], 1, "ours")
+    generation.load(db, [{"orders": [{"_id": 1}]}], "ours", {})
     db.orders.insert_one({"_id": "theirs"})
     with pytest.raises(SystemExit):
         generation.refuse_foreign_collections(db)
 
 
-def test_a_file_of_orders_becomes_documents(generation, tmp_path):
+def read_file(generation, monkeypatch, file, *options: str) -> tuple[list[dict], list[dict], dict[str, int]]:
+    """What an import makes of the file: orders, customers, {reason: rows}."""
+    monkeypatch.setattr("sys.argv", ["1_data_generation.py", "--import", str(file), *options])
+    left_out = {}
+    blocks = list(generation.import_orders(generation.arguments(), left_out))
+    orders, customers = (
+        [doc for block in blocks for doc in block.get(name, [])] for name in ("orders", "customers")
+    )
+    return orders, customers, left_out
+
+
+def test_a_file_of_orders_becomes_documents(generation, tmp_path, monkeypatch):
     file = tmp_path / "orders.csv"
     file.write_text(
         "order_id,customer_id,order_date,amount,status,category,country,channel\n"
         "1,0007,2024-01-31,10.50,completed,Toys,France,web\n"
         "2,0007,2024-02-29T23:30:00+01:00,-3,refunded,Books,Spain,app\n"
         '3,"a, b",2024-02-29 08:15,0,Cancelled,,Spain,\n'
+        "4,,2024-02-29 08:15,7,,,,\n"
     )
-    blocks = generation.read_order_file(file)
-    orders = [doc for block in blocks for doc in block.get("orders", [])]
+    orders, customers, left_out = read_file(generation, monkeypatch, file)
     assert orders[0] == {
         "_id": "1",
         "customer_id": "0007",
-        "order_date": pd.Timestamp("2024-01-31").to_pydatetime(),
+        "order_date": datetime(2024, 1, 31),
         "status": "completed",
         "channel": "web",
+        "country": "France",
         "items": [{"category": "Toys", "quantity": 1, "unit_price": 10.5}],
         "total": 10.5,
     }
-    assert [doc["order_date"].isoformat() for doc in orders[1:]] == [
-        "2024-02-29T22:30:00",
-        "2024-02-29T08:15:00",
-    ]
-    assert blocks[0]["customers"] == [
-        {"_id": "0007", "country": "Spain"},
-        {"_id": "a, b", "country": "Spain"},
-    ]
+    times = [doc["order_date"].isoformat() for doc in orders[1:3]]
+    assert times == ["2024-02-29T22:30:00", "2024-02-29T08:15:00"]
+    assert orders[3]["customer_id"] is None
+    assert customers == [{"_id": "0007", "country": "Spain"}, {"_id": "a, b", "country": "Spain"}]
+    assert left_out == {}
+
+
+def test_a_time_without_an_offset_is_local(generation, tmp_path, monkeypatch):
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER + "1,a,2024-01-31,5\n2,a,2024-07-31 01:00,5\n3,a,2024-07-31T01:00:00Z,5\n")
+    monkeypatch.setattr(common, "REPORT_TIMEZONE", "America/New_York")
+    orders, _, _ = read_file(generation, monkeypatch, file)
+    times = [datetime(2024, 1, 31, 5), datetime(2024, 7, 31, 5), datetime(2024, 7, 31, 1)]
+    assert [order["order_date"] for order in orders] == times
 
 
 HEADER = "order_id,customer_id,order_date,amount\n"
@@ -171,26 +193,177 @@ HEADER = "order_id,customer_id,order_date,amount\n"
     ("text", "says"),
     [
         ("order_id,customer_id,order_date\n1,a,2024-01-01\n", "has no column amount"),
-        (HEADER + "1,a,2024-01-01,5\n2,a,soon,5\n", "row 3: order_date 'soon'"),
-        (HEADER + "1,a,31/12/2024,5\n", "row 2: order_date '31/12/2024'"),
-        (HEADER + "1,a,2024-02-30,5\n", "row 2: order_date '2024-02-30'"),
-        (HEADER + '1,a,2024-01-01,"1,234.5"\n', "row 2: amount '1,234.5'"),
-        (HEADER + "1,a,2024-01-01,nan\n", "row 2: amount 'nan'"),
-        (HEADER + "1,a,2024-01-01,inf\n", "row 2: amount 'inf'"),
-        (HEADER + "1,a,2024-01-01,5\n2,a,2024-01-01,5\n1,b,2024-01-02,6\n", "row 4: order_id '1'"),
-        (HEADER + "1,,2024-01-01,5\n", "row 2: customer_id ''"),
-        (HEADER, "no order"),
-        ("", "is no CSV file"),
-        ('a,b\n"1,2\n3', "is no CSV file"),
+        (HEADER + "1,a,2024-01-01,5\n2,a,soon,5\n", "row 3 (unreadable order_date)"),
+        (HEADER + "1,a,31/12/2024,5\n", "row 2 (order_date reads in two ways: add --dates day-first"),
+        (HEADER + "1,a,2024-02-30,5\n", "row 2 (unreadable order_date)"),
+        (HEADER + "1,a,9999-12-31,5\n", "row 2 (unreadable order_date)"),
+        (HEADER + '1,a,2024-01-01,"1,234.5"\n', "row 2 (unreadable amount)"),
+        (HEADER + "1,a,2024-01-01,nan\n", "row 2 (unreadable amount)"),
+        (HEADER + "1,a,2024-01-01,inf\n", "row 2 (unreadable amount)"),
+        (HEADER + "1,a,2024-01-01,\n", "row 2 (unreadable amount)"),
+        (HEADER + "1,a,2024-01-01,1.2.3\n", "row 2 (unreadable amount)"),
+        (HEADER + "1,a,2024-01-01,5\n2,a,2024-01-01,5\n1,b,2024-01-02,6\n", "row 4 (order_id of another order)"),
+        (HEADER + "1,a,2024-01-01,5\n1,a,2024-01-01,5\n", "row 3 (exact duplicate of an order)"),
+        (HEADER + ",a,2024-01-01,5\n", "row 2 (no order_id)"),
+        (HEADER, "holds no order"),
+        (HEADER + "1,b,2025-01-02,1,020.00\n2,a,2025-01-01,1,234.50\n", "cannot be read"),
+        (HEADER + "2,a,2025-01-01,5\n1,b,2025-01-02,1,020.00\n", "cannot be read"),
+        (HEADER + "2,a,2025-01-01,5\n1,b,2025-01-02\n", "cannot be read"),
+        ("", "has no column order_id"),
+        ("\xff\xfe\x00", "has no column order_id"),
     ],
 )
-def test_a_file_that_cannot_be_loaded_is_named_with_its_row(generation, tmp_path, capsys, text, says):
+def test_a_file_that_cannot_be_loaded_is_named_with_its_row(generation, tmp_path, monkeypatch, capsys, text, says):
     file = tmp_path / "orders.csv"
     file.write_text(text)
     with pytest.raises(SystemExit) as stopped:
-        generation.read_order_file(file)
+        read_file(generation, monkeypatch, file)
     assert stopped.value.code == 2
     message = capsys.readouterr().err
     assert says in message
     assert str(file) in message
     assert message.count("\n") == 1
+
+
+def test_a_few_unusable_rows_are_counted_and_many_need_a_word(generation, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "orders.csv"
+    good = [f"{n},a,2024-01-01,5" for n in range(57)]
+    file.write_text(HEADER + "\n".join([*good, "a,b,soon,5", "b,b,soon,5", "c,b,2024-01-01,five"]))
+    orders, _, left_out = read_file(generation, monkeypatch, file)
+    assert len(orders) == 57
+    assert left_out == {"unreadable order_date": 2, "unreadable amount": 1}
+    printed = capsys.readouterr().out
+    assert "2 of 60 rows: unreadable order_date (row 59, 60)" in printed
+    assert "1 of 60 rows: unreadable amount (row 61)" in printed
+
+    file.write_text(HEADER + "\n".join([*good[:-1], "a,b,soon,5", "b,b,soon,5", "c,b,2024-01-01,five"]))
+    with pytest.raises(SystemExit):
+        read_file(generation, monkeypatch, file)
+    assert "3 of 59 rows" in capsys.readouterr().err
+    orders, _, left_out = read_file(generation, monkeypatch, file, "--accept-rejects")
+    assert (len(orders), sum(left_out.values())) == (56, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "date"),
+    [
+        ("3/4/2024", ("--dates", "day-first"), datetime(2024, 4, 3)),
+        ("3/4/2024", ("--dates", "month-first"), datetime(2024, 3, 4)),
+        ("03.04.24 8:05", ("--dates", "day-first"), datetime(2024, 4, 3, 8, 5)),
+        ("12-31-2024 8:05:09 PM", ("--dates", "month-first"), datetime(2024, 12, 31, 20, 5, 9)),
+        ("2024-04-03 08:05", ("--dates", "month-first"), datetime(2024, 4, 3, 8, 5)),
+        ("31/12/2024", ("--dates", "month-first"), None),
+        ("12/31/2024", ("--dates", "day-first"), None),
+        ("3/4/2024", (), None),
+    ],
+)
+def test_day_and_month_are_never_guessed(generation, tmp_path, monkeypatch, text, options, date):
+    file = tmp_path / "orders.csv"
+    file.write_text(f"{HEADER}1,a,{text},5\n")
+    if date:
+        assert read_file(generation, monkeypatch, file, *options)[0][0]["order_date"] == date
+    else:
+        with pytest.raises(SystemExit):
+            read_file(generation, monkeypatch, file, *options)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "number"),
+    [
+        ("1.234,50", ("--decimal", ",", "--thousands", "."), 1234.5),
+        ("-1.234.567", ("--decimal", ",", "--thousands", "."), -1234567.0),
+        ("1234,5", ("--decimal", ","), 1234.5),
+        ("1 234.5", ("--thousands", " "), 1234.5),
+        ("1,234.50", ("--thousands", ","), 1234.5),
+        (".5", (), 0.5),
+        ("+1e2", (), 100.0),
+        ("12,34.5", ("--thousands", ","), None),
+        ("1.5", ("--decimal", ",", "--thousands", "."), None),
+        ("1,5", (), None),
+        ("5 EUR", (), None),
+    ],
+)
+def test_decimal_marks_and_thousands_separators(generation, tmp_path, monkeypatch, text, options, number):
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER.replace(",", ";") + f"1;a;2024-01-01;{text}\n")
+    if number is not None:
+        assert read_file(generation, monkeypatch, file, *options)[0][0]["total"] == number
+    else:
+        with pytest.raises(SystemExit):
+            read_file(generation, monkeypatch, file, *options)
+
+
+def test_every_kind_of_file_gives_the_same_documents(generation, tmp_path, monkeypatch):
+    rows = pd.DataFrame(
+        {
+            "Bestellung": [1, 1, 2],
+            "Kunde": [17850.0, 17850.0, np.nan],
+            "Datum": pd.to_datetime(["2024-01-31 10:00", "2024-01-31 10:01", "2024-02-29 00:00"]),
+            "Menge": [2, -1, 3],
+            "Preis": [1.5, 1.5, 10.0],
+            "Gruppe": ["Bücher", "Bücher", None],
+        }
+    )
+    rows.to_parquet(tmp_path / "a.parquet")
+    rows.to_excel(tmp_path / "a.xlsx", index=False)
+    text = rows.astype({"Kunde": "Int64"})
+    text.to_csv(tmp_path / "a.csv", index=False, sep=";")
+    text.to_csv(tmp_path / "a.csv.gz", index=False, sep="\t")
+    text.to_csv(tmp_path / "latin.csv", index=False, encoding="latin-1")
+    names = (
+        "order_id=Bestellung,customer_id=Kunde,order_date=Datum,quantity=Menge,unit_price=Preis,category=Gruppe"
+    )
+    read = [
+        read_file(generation, monkeypatch, tmp_path / name, "--columns", names, *options)
+        for name, *options in (
+            ["a.csv"],
+            ["a.csv.gz"],
+            ["a.parquet"],
+            ["a.xlsx"],
+            ["latin.csv", "--encoding", "latin-1"],
+        )
+    ]
+    assert all(each == read[0] for each in read)
+    orders, customers, left_out = read[0]
+    books = {"category": "Bücher", "quantity": 2.0, "unit_price": 1.5}
+    assert [(doc["_id"], doc["customer_id"], doc["total"]) for doc in orders] == [
+        ("1", "17850", 3.0),
+        ("1/refund", "17850", -1.5),
+        ("2", None, 30.0),
+    ]
+    assert orders[0]["items"] == [books]
+    assert customers == [{"_id": "17850", "country": None}]
+    assert left_out == {}
+
+
+def test_lines_scattered_over_a_file_come_together(generation, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "lines.csv"
+    rows = [f"{n % 4_000},c{n % 4_000},2024-01-{n // 4_000 + 1:02} 10:00,1,2.5,p{n}" for n in range(20_000)]
+    rows += ["0,stranger,2024-01-09,1,1,p", "1,c1,2024-01-09,1,2.5,p1", "2,c2,2024-01-09,0,1,p"]
+    file.write_text("order_id,customer_id,order_date,quantity,unit_price,product_id\n" + "\n".join(rows))
+    orders, _, left_out = read_file(generation, monkeypatch, file)
+    assert len(orders) == 4_000
+    by_id = {order["_id"]: order for order in orders}
+    assert by_id["7"]["total"] == 12.5
+    assert [item["product_id"] for item in by_id["7"]["items"]] == ["p7", "p4007", "p8007", "p12007", "p16007"]
+    assert by_id["7"]["order_date"] == datetime(2024, 1, 1, 10)
+    assert by_id["1"]["total"] == 15  # a repeated line may be meant: it is counted, and kept
+    assert left_out == {"order of another customer": 1, "quantity or unit_price 0": 1, "repeated line, kept": 1}
+    assert "order of another customer (row 20002)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ("order_id=Nr", "has no column Nr among"),
+        ("price=x", "--columns has 'price=x'"),
+        ("order_id", "--columns has 'order_id'"),
+    ],
+)
+def test_wrong_columns_get_a_sentence(generation, tmp_path, monkeypatch, capsys, columns, says):
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER + "1,a,2024-01-01,5\n")
+    with pytest.raises(SystemExit) as stopped:
+        read_file(generation, monkeypatch, file, "--columns", columns)
+    assert stopped.value.code == 2
+    assert says in capsys.readouterr().err

@@ -5,6 +5,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 import pytest
+from bson import Decimal128
 from conftest import make_orders
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,11 +45,11 @@ def test_rfm_of_four_customers(analysis, orders):
             "recency_days": [46, 47, 1],  # whole calendar days, whatever the hour
             "frequency": [3, 1, 2],
             "monetary": [150.0, 10.0, 26.0],  # refunds count in money, never as an order
-            "r_score": [2, 1, 4],
+            "r_score": [4, 2, 5],
             "f_score": [4, 1, 2],
             "m_score": [4, 1, 2],
-            "rfm_score": [244, 111, 422],
-            "segment": ["At Risk", "Hibernating", "Potential Loyalists"],
+            "rfm_score": [444, 211, 522],
+            "segment": ["Loyal Customers", "Hibernating", "Potential Loyalists"],
         },
         index=pd.Index(["a", "b", "d"], name="customer_id"),
     )
@@ -92,23 +93,28 @@ def test_a_month_that_has_just_ended_is_complete_and_the_next_has_no_row(analysi
     assert analysis.monthly_kpis(orders, as_of)["is_complete"].all()
 
 
-def test_monthly_kpis_of_four_customers(analysis, orders):
+def test_monthly_kpis_of_four_customers_and_a_guest(analysis):
+    guest = ((None, "2024-02-14", 5.0), (None, "2024-03-14", -2.0, "refunded"))
+    orders = analysis.add_revenue(make_orders(*ROWS, *guest))
     expected = pd.DataFrame(
         [
-            ("2024-01-01", 150.0, -4.0, 146.0, 2, 1, 1, 0, 75.0, 146.0, True),
-            ("2024-02-01", 40.0, 0.0, 40.0, 2, 2, 2, 0, 20.0, 20.0, True),
-            ("2024-03-01", 25.5, 0.0, 25.5, 1, 1, 0, 1, 25.5, 25.5, True),
-            ("2024-04-01", 0.0, -25.5, -25.5, 1, 1, 0, 1, 0.0, -25.5, False),
+            ("2024-01-01", 150.0, -4.0, 146.0, 2, 1, 1, 0, 0, 0.0, 75.0, 146.0, True),
+            ("2024-02-01", 45.0, 0.0, 45.0, 3, 2, 2, 0, 1, 5.0, 15.0, 20.0, True),
+            ("2024-03-01", 25.5, -2.0, 23.5, 1, 1, 0, 1, 0, -2.0, 25.5, 25.5, True),
+            ("2024-04-01", 0.0, -25.5, -25.5, 1, 1, 0, 1, 0, 0.0, 0.0, -25.5, False),
         ],
         columns=[
             *("month", "gross_revenue", "refunds", "net_revenue", "orders", "active_customers"),
-            *("new_customers", "returning_customers", "average_order_value", "revenue_per_customer"),
-            "is_complete",
+            *("new_customers", "returning_customers", "guest_orders", "guest_revenue"),
+            *("average_order_value", "revenue_per_customer", "is_complete"),
         ],
     )
     expected["month"] = months(*expected["month"])
     found = analysis.monthly_kpis(orders, AS_OF).reset_index(drop=True)
     assert_frame_equal(found, expected, check_dtype=False)
+    without = analysis.add_revenue(make_orders(*ROWS))
+    assert_frame_equal(analysis.cohort_retention(orders, AS_OF), analysis.cohort_retention(without, AS_OF))
+    assert_frame_equal(analysis.rfm_analysis(orders, AS_OF), analysis.rfm_analysis(without, AS_OF))
 
 
 def test_a_month_without_orders_is_a_row_of_zeros_and_blanks(analysis):
@@ -124,17 +130,17 @@ def test_a_month_without_orders_is_a_row_of_zeros_and_blanks(analysis):
 
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=60), st.randoms())
 def test_equal_values_get_equal_scores_in_any_order(analysis, values, random):
-    scores = dict(zip(values, analysis.quintile_scores(pd.Series(values)), strict=True))
+    scores = dict(zip(values, analysis.fifth_of(pd.Series(values)), strict=True))
     shuffled = random.sample(values, len(values))
-    again = analysis.quintile_scores(pd.Series(shuffled))
+    again = analysis.fifth_of(pd.Series(shuffled))
     assert [scores[value] for value in shuffled] == list(again)
     ordered = [scores[value] for value in sorted(scores)]
     assert ordered == sorted(ordered)  # a higher value never scores lower
-    assert set(ordered) <= {1, 2, 3, 4, 5}
+    assert set(ordered) <= {0, 1, 2, 3, 4}
 
 
 def test_distinct_values_fall_into_fifths(analysis):
-    assert list(analysis.quintile_scores(pd.Series(range(10)))) == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert list(analysis.fifth_of(pd.Series(range(10)))) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_every_pair_of_scores_has_one_of_the_ten_segments(analysis):
@@ -215,8 +221,7 @@ def test_customers_csv_has_everybody_and_no_name_or_email(analysis, db, monkeypa
     insert_shop(db)
     run_main(analysis, monkeypatch)
     assert (tmp_path / "customers.csv").read_text() == (
-        "customer_id,signup_date,country,city,acquisition_channel\n"
-        "a,2024-01-01,Spain,,\nb,,,,\nc,,,,\ne,,,,\n"
+        "customer_id,signup_date,country,city,acquisition_channel\na,2024-01-01,Spain,,\nb,,,,\nc,,,,\ne,,,,\n"
     )
 
 
@@ -228,8 +233,8 @@ def test_a_refund_without_an_order_is_counted_apart(analysis, db, monkeypatch, t
         1,
         -2,
     ]
-    assert quality.loc["monthly_kpis orders, net revenue", "amount"] == 15.01
-    assert quality.loc["rfm_analysis orders, net revenue", "amount"] == 17.01
+    assert quality.loc["orders in monthly_kpis", "amount"] == 15.01
+    assert quality.loc["orders in rfm_analysis", "amount"] == 17.01
 
 
 @pytest.mark.parametrize(
@@ -263,6 +268,44 @@ def test_as_of_shows_the_shop_as_it_was(analysis, db, monkeypatch, tmp_path):
     assert pd.read_csv(tmp_path / "rfm_analysis.csv")["customer_id"].tolist() == ["a"]
     quality = pd.read_csv(tmp_path / "data_quality.csv").set_index("check")
     assert quality.loc["on or after as_of", "rows"] == 3
+
+
+def test_customers_csv_leaves_out_who_signs_up_later(analysis, db, monkeypatch, tmp_path):
+    insert_shop(db)
+    db.customers.insert_one({"_id": "new", "signup_date": datetime(2024, 1, 7)})
+    run_main(analysis, monkeypatch, "--as-of", "2024-01-07")
+    assert pd.read_csv(tmp_path / "customers.csv")["customer_id"].tolist() == ["a", "b"]
+
+
+def test_a_signup_date_is_a_day_in_every_time_zone(analysis, db, monkeypatch, tmp_path):
+    insert_shop(db)
+    monkeypatch.setattr(common, "REPORT_TIMEZONE", "America/New_York")
+    run_main(analysis, monkeypatch)
+    assert pd.read_csv(tmp_path / "customers.csv")["signup_date"][0] == "2024-01-01"
+
+
+def test_months_begin_in_the_reports_time_zone(analysis, db, monkeypatch, tmp_path):
+    """Noon of 31 January in Greenwich is February in Auckland: for KPIs, cohorts and drivers alike."""
+    for when in (datetime(2024, 1, 31, 10), datetime(2024, 1, 31, 12)):
+        db.orders.insert_one({"customer_id": str(when), "order_date": when, "total": Decimal128("5.00")})
+    monkeypatch.setattr(common, "REPORT_TIMEZONE", "Pacific/Auckland")
+    run_main(analysis, monkeypatch)
+    for name, column in (
+        ("monthly_kpis", "month"),
+        ("revenue_drivers", "month"),
+        ("cohort_retention", "cohort_month"),
+    ):
+        table = pd.read_csv(tmp_path / f"{name}.csv")
+        assert sorted(set(table[column])) == ["2024-01-01", "2024-02-01"], name
+    assert pd.read_csv(tmp_path / "monthly_kpis.csv")["orders"].tolist() == [1, 1]
+
+
+def test_what_an_import_left_out_is_in_data_quality(analysis, generation, db, monkeypatch, tmp_path):
+    order = {"_id": 1, "customer_id": "a", "order_date": datetime(2024, 1, 1), "total": 1.0}
+    generation.load(db, iter([{"orders": [order]}]), "ours", {"unreadable amount": 3})
+    run_main(analysis, monkeypatch)
+    quality = pd.read_csv(tmp_path / "data_quality.csv").set_index("check")
+    assert quality.loc["import: unreadable amount", "rows"] == 3
 
 
 def test_previous_segment_is_last_months(analysis, db, monkeypatch, tmp_path):

@@ -43,8 +43,7 @@ def test_the_last_order_before_the_cutoff_does_change_features(churn, orders):
 
 def test_labels_by_hand(churn):
     rows = [
-        (who, "2024-01-10", 5.0)
-        for who in ("gone", "at cutoff", "in time", "too late", "cancels", "refunded")
+        (who, "2024-01-10", 5.0) for who in ("gone", "at cutoff", "in time", "too late", "cancels", "refunded")
     ]
     rows += [
         ("at cutoff", "2024-06-01 00:00", 5.0),
@@ -79,7 +78,8 @@ def test_features_by_hand(churn):
     assert known.loc["a", "overdue"] == pytest.approx(np.log(21 / (1 + (70 + usual) / 3)))
     assert known.loc["b", "overdue"] == pytest.approx(np.log(2 / (1 + usual)))
     assert np.exp(known["orders"]).tolist() == pytest.approx([3, 1])
-    assert np.expm1(known["order_value"]).tolist() == pytest.approx([30, 8])
+    assert known.loc["a", "overdue_x_orders"] == pytest.approx(known.loc["a", "overdue"] * np.log(3))
+    assert np.expm1(known["tenure"]).tolist() == pytest.approx([90, 1])
 
 
 def test_windows_never_overlap_and_the_last_ends_at_as_of(churn, orders):
@@ -156,12 +156,12 @@ def test_calibration_groups_are_of_equal_size_and_cover_everybody(churn):
 def test_the_main_reason_is_the_term_that_moves_the_customer_most(churn, orders):
     model = churn.build_model()
     train = churn.labelled(orders, CUTOFF)
-    model.fit(train[list(churn.FEATURES)], train["churned"])
+    model.fit(train[churn.FEATURES], train["churned"])
     known = churn.features_at(orders, CUTOFF)
     predicted = churn.predict(model, known, CUTOFF).set_index("customer_id")
     late = predicted.loc[known["overdue"].idxmax()]
     assert late["risk_band"] == "high"
-    assert set(predicted["main_reason"]) <= {words for pair in churn.FEATURES.values() for words in pair}
+    assert set(predicted["main_reason"]) <= {words for pair in churn.REASONS.values() for words in pair}
     assert (predicted["risk_band"] == "high").equals(predicted["churn_probability"] >= 0.7)
     assert (predicted["risk_band"] == "low").equals(predicted["churn_probability"] < 0.3)
     low, high = (predicted[predicted["risk_band"] == band]["main_reason"] for band in ("low", "high"))

@@ -1,11 +1,16 @@
 """The plumbing: every type of id, amount and time that MongoDB may hold, and files written whole."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from datetime import datetime
 
 import pandas as pd
 import pytest
 from bson import Decimal128, Int64, ObjectId
-from conftest import make_orders, run
+from conftest import ROOT, make_orders, run
 
 import common
 
@@ -44,13 +49,74 @@ def test_every_order_is_analysed_or_counted_as_left_out(db):
         ]
     )
     orders, left_out, _ = common.read_orders(db, pd.Timestamp("2024-03-06"))
-    assert list(orders["amount"]) == [1.0]
+    assert list(orders["amount"]) == [1.0, 2.0, 3.0]
+    assert list(orders["customer_id"].isna()) == [False, True, True]  # guests
     assert dict(zip(left_out["check"], left_out["rows"], strict=True)) == {
-        "no customer_id": 2,
         "no readable order_date": 1,
         "no readable total": 3,
         "on or after as_of": 1,
     }
+
+
+def test_as_of_cannot_be_later_than_the_data(db, capsys):
+    db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": 1.0})
+    with pytest.raises(SystemExit) as stopped:
+        common.read_orders(db, pd.Timestamp("2024-03-07"))
+    assert stopped.value.code == 2
+    assert "end before 2024-03-06" in capsys.readouterr().err
+
+
+def test_several_currencies_are_refused_or_one_is_chosen(db, monkeypatch, capsys):
+    for currency, total in (("EUR", 1.0), ("gbp", 2.0), ("GBP", 3.0)):
+        db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": total, "currency": currency})
+    with pytest.raises(SystemExit) as stopped:
+        common.read_orders(db)
+    assert stopped.value.code == 2
+    assert "GBP (2), EUR (1): choose one with REPORT_CURRENCY" in capsys.readouterr().err
+    monkeypatch.setattr(common, "REPORT_CURRENCY", "gbp")
+    orders, left_out, _ = common.read_orders(db)
+    assert list(orders["amount"]) == [2.0, 3.0]
+    assert left_out.to_dict("records") == [{"check": "in another currency", "rows": 1, "amount": 1.0}]
+
+
+def test_fields_can_have_other_names_and_places(db, monkeypatch):
+    """A shop's own layout, with an ObjectId, a Decimal128 and nested fields."""
+    buyer = ObjectId()
+    line = {"group": "Toys", "n": 2, "each": Decimal128("1.50")}
+    db.sales.insert_one(
+        {
+            "buyer": {"id": buyer},
+            "at": DAY,
+            "paid": {"sum": Decimal128("3.00")},
+            "state": "Canceled",
+            "lines": [line],
+        }
+    )
+    db.sales.insert_one({"buyer": {"id": buyer}, "at": DAY, "paid": {"sum": 4}, "state": "shipped", "lines": []})
+    db.people.insert_one({"ref": buyer, "address": {"land": "Chile"}, "since": datetime(2024, 1, 2)})
+    monkeypatch.setattr(common, "ORDERS", "sales")
+    monkeypatch.setattr(common, "CUSTOMERS", "people")
+    mapping = "customer_id=buyer.id, order_date=at, total=paid.sum, status=state, items=lines"
+    monkeypatch.setenv("ORDER_FIELDS", mapping + ", category=group, quantity=n, unit_price=each")
+    monkeypatch.setenv("CUSTOMER_FIELDS", "customer_id=ref, country=address.land, signup_date=since")
+    orders, _, _ = common.read_orders(db, items=True)
+    assert list(orders["customer_id"]) == [str(buyer)] * 2
+    assert list(orders["amount"]) == [3.0, 4.0]
+    assert list(orders["completed"]) == [False, True]
+    assert orders["items"][0] == [{"category": "Toys", "quantity": 2.0, "value": 3.0}]
+    customers = common.read_customers(db)
+    assert customers[["customer_id", "country"]].to_dict("records") == [
+        {"customer_id": str(buyer), "country": "Chile"}
+    ]
+    assert customers["signup_date"][0] == pd.Timestamp("2024-01-02")
+
+
+def test_a_field_that_is_none_of_ours_is_refused(db, monkeypatch, capsys):
+    monkeypatch.setenv("ORDER_FIELDS", "price=paid")
+    with pytest.raises(SystemExit) as stopped:
+        common.read_orders(db)
+    assert stopped.value.code == 2
+    assert "ORDER_FIELDS has 'price=paid'" in capsys.readouterr().err
 
 
 def test_report_timezone_decides_the_day(db, monkeypatch):
@@ -77,14 +143,14 @@ def test_items_come_as_lists(db):
 
 def test_a_csv_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(common, "DATA_DIR", tmp_path)
-    common.write_csv(pd.DataFrame({"a": [1]}), "t.csv")
+    common.save({"t": pd.DataFrame({"a": [1]})}, {})
 
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
     with pytest.raises(SystemExit) as stopped:
-        common.write_csv(pd.DataFrame({"a": [2]}), "t.csv")
+        common.save({"t": pd.DataFrame({"a": [2]})}, {})
     assert stopped.value.code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
     assert (tmp_path / "t.csv").read_bytes() == b"a\n1\n"
@@ -118,6 +184,20 @@ def listening_ports(pid: int) -> list[str]:
     return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
 
 
+def test_no_mongod_is_left_behind_where_a_script_is_ended(tmp_path):
+    """Ctrl-C, kill, a closed terminal: the script stops its mongod, and the next one can start."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        command = [sys.executable, ROOT / "1_data_generation.py", "--customers", "50000"]
+        env = os.environ | {"MONGO_URI": "", "DATA_DIR": str(tmp_path)}
+        with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as script:
+            while not (tmp_path / "mongodb" / "WiredTiger.lock").exists():
+                time.sleep(0.05)
+            time.sleep(1)
+            script.send_signal(number)
+            assert script.wait(timeout=30) != 0
+        assert run("2_data_analysis.py", data_dir=tmp_path).stderr.startswith("Error: The collection orders")
+
+
 def test_two_scripts_on_one_embedded_database_get_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(common, "DATA_DIR", tmp_path)
     with common.embedded_mongod(tmp_path / "mongodb"):
@@ -130,4 +210,4 @@ def test_make_orders_looks_like_read_orders(db):
     """The hand-written frames of the other tests have the columns of the real ones."""
     db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": 1.0, "status": "completed"})
     orders, _, _ = common.read_orders(db)
-    assert list(orders) == list(make_orders(("a", "2024-01-01", 1.0)))
+    assert sorted(orders) == sorted(make_orders(("a", "2024-01-01", 1.0)))

@@ -13,8 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def headers(folder: Path) -> dict[str, list[str]]:
     """Each CSV's columns, in order."""
     return {
-        path.name: path.read_text(encoding="utf-8").split("\n", 1)[0].split(",")
-        for path in folder.glob("*.csv")
+        path.name: path.read_text(encoding="utf-8").split("\n", 1)[0].split(",") for path in folder.glob("*.csv")
     }
 
 
@@ -34,9 +33,7 @@ def test_every_column_is_in_the_dictionary_and_the_other_way_round(shop):
 
 def test_every_file_is_in_the_data_contract(shop):
     contract = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
-    assert sorted(re.findall(r"^\| `(\w+\.csv)` \|", contract, flags=re.MULTILINE)) == sorted(
-        headers(shop[0])
-    )
+    assert sorted(re.findall(r"^\| `(\w+\.csv)` \|", contract, flags=re.MULTILINE)) == sorted(headers(shop[0]))
 
 
 def test_the_dictionary_draws_the_segment_grid_as_it_is(analysis):
@@ -62,8 +59,6 @@ def test_links_and_tests_that_a_document_names_exist(name):
 
 def test_env_example_names_every_setting():
     settings = re.findall(r'^\w+ = .*setting\("(\w+)"', (ROOT / "common.py").read_text(), flags=re.MULTILINE)
-    example = re.findall(
-        r"^# (\w+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
+    example = re.findall(r"^# (\w+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert sorted(settings) == sorted(example)
     assert len(settings) == 4

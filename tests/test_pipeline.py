@@ -80,9 +80,7 @@ def test_the_tables_agree_with_each_other(shop):
     by_month = drivers.groupby("month")["revenue"].sum().round(2)
     assert by_month.tolist() == kpis["gross_revenue"].tolist()
     assert (
-        len(rfm)
-        == kpis["new_customers"].sum()
-        == cohorts[cohorts["months_since_first"] == 0]["cohort_size"].sum()
+        len(rfm) == kpis["new_customers"].sum() == cohorts[cohorts["months_since_first"] == 0]["cohort_size"].sum()
     )
     assert (bands.groupby("metric")["customers"].sum() == len(rfm)).all()
     assert predictions["customer_id"].tolist() == rfm["customer_id"].tolist()
@@ -104,9 +102,7 @@ def test_retention_starts_high_and_levels(shop):
 
 def test_the_same_seed_gives_the_same_bytes(shop, tmp_path):
     run_all(tmp_path)
-    files = sorted(
-        path.relative_to(shop[0]) for path in shop[0].rglob("*") if path.suffix in (".csv", ".png")
-    )
+    files = sorted(path.relative_to(shop[0]) for path in shop[0].rglob("*") if path.suffix in (".csv", ".png"))
     assert len(files) == 11 + len(FIGURES)
     _, different, missing = filecmp.cmpfiles(shop[0], tmp_path, files, shallow=False)
     assert (different, missing) == ([], [])
@@ -126,9 +122,7 @@ def test_the_scripts_run_from_any_folder_and_with_nothing_but_their_files(tmp_pa
     home.mkdir()
     for name in (*SCRIPTS, "common.py"):
         shutil.copy(ROOT / name, home)
-    env = {
-        key: value for key, value in os.environ.items() if key not in ("MONGO_URI", "MONGO_DB", "DATA_DIR")
-    }
+    env = {key: value for key, value in os.environ.items() if key not in ("MONGO_URI", "MONGO_DB", "DATA_DIR")}
     command = [sys.executable, home / GENERATE, "--customers", "200", "--years", "1"]
     subprocess.run(command, env=env, cwd=tmp_path, check=True, capture_output=True)
     subprocess.run([sys.executable, home / ANALYSE], env=env, cwd=tmp_path, check=True, capture_output=True)
@@ -240,9 +234,7 @@ def test_an_empty_database_or_scripts_out_of_order(tmp_path, script):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_an_unwritable_data_folder(tmp_path, script):
     (tmp_path / "file").touch()
-    assert_sentence(
-        run(script, data_dir=tmp_path / "file" / "data"), str(tmp_path / "file" / "data"), "DATA_DIR"
-    )
+    assert_sentence(run(script, data_dir=tmp_path / "file" / "data"), str(tmp_path / "file" / "data"), "DATA_DIR")
 
 
 @pytest.mark.parametrize(
