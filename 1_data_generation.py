@@ -14,7 +14,7 @@ import re
 import shutil
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import BadZipFile
@@ -54,7 +54,7 @@ PERSONAS = {  # share of customers; typical days between orders and the gamma sh
 EARLY_ORDERS = 3
 NEVER_ORDERS = 0.03  # share of customers who sign up and leave it at that
 DAYS_TO_FIRST_ORDER = 2  # mean, from the sign-up
-SIGNUPS_YEAR_ON_YEAR = 0.85  # a launch that cools down; revenue grows by those who stay
+SIGNUPS_YEAR_ON_YEAR = 0.85  # not 1: a launch that cools down; revenue grows by those who stay
 
 BY_MONTH = (0.90, 0.88, 0.95, 0.97, 1.00, 0.97, 0.92, 0.90, 0.98, 1.05, 1.27, 1.21)  # demand, Jan-Dec
 BY_WEEKDAY = (1.04, 0.99, 0.97, 0.97, 0.95, 0.97, 1.11)  # Mon-Sun
@@ -99,17 +99,17 @@ COLUMNS = (
 )
 IDS, HEAD = {"order_id", "customer_id", "product_id"}, ("status", "channel", "country", "currency")
 ONLINE_RETAIL = {  # the UCI data set's columns; there C begins the id of a cancellation, A of an adjustment
-    **{
-        "order_id": "InvoiceNo",
-        "product_id": "StockCode",
-        "quantity": "Quantity",
-        "order_date": "InvoiceDate",
-    },
-    **{"unit_price": "UnitPrice", "customer_id": "CustomerID", "country": "Country"},
+    "order_id": "InvoiceNo",
+    "product_id": "StockCode",
+    "quantity": "Quantity",
+    "order_date": "InvoiceDate",
+    "unit_price": "UnitPrice",
+    "customer_id": "CustomerID",
+    "country": "Country",
 }
 TWO_WAYS = "^[0-9][0-9]?[./-][0-9][0-9]?[./-][0-9]"  # 03/04/2025, in March or in April
 REJECT_LIMIT = 0.05  # share of rows that may be left out before a load stops
-REPEATED = "repeated line, kept"  # the one remark on a row that is not left out
+REPEATED = "repeated line, kept"  # the one remark on rows that are not left out
 IMPORT_MEMORY = "150MB"  # DuckDB's share; the rest of a file waits on disk
 BATCH = 2_000  # documents, or rows of Excel, at a time
 
@@ -140,12 +140,12 @@ def arguments() -> Namespace:
     """The command line."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     option = parser.add_argument_group("to simulate a shop").add_argument
-    option("--customers", type=at_least(1), default=5_000, help="how many (default 5000)")
-    option("--years", type=at_least(1), default=3, help="of history (default 3)")
-    option("--seed", type=at_least(0), default=42, help="the same seed, the same shop (default 42)")
+    option("--customers", type=whole(1, 10**8), default=5_000, help="how many (default 5000)")
+    option("--years", type=whole(1, 50), default=3, help="of history (default 3)")
+    option("--seed", type=whole(0, 2**32), default=42, help="the same seed, the same shop (default 42)")
     option("--end-date", type=iso_date, default="2025-12-31", help="its last day (default 2025-12-31)")
     option = parser.add_argument_group("to load your own orders").add_argument
-    option("--import", type=Path, dest="file", metavar="FILE", help="CSV (also .gz), Parquet or Excel")
+    option("--import", type=existing_file, dest="file", metavar="FILE", help="CSV (also .gz), Parquet or Excel")
     option("--columns", type=column_names, default={}, help="order_id=InvoiceNo,customer_id=Client,...")
     option("--dates", choices=("day-first", "month-first"), help="how to read 03/04/2025")
     option("--decimal", default=".", help="decimal mark of a CSV's numbers (default .)")
@@ -155,17 +155,24 @@ def arguments() -> Namespace:
     return parse(parser)
 
 
+def existing_file(text: str) -> Path:
+    """An argparse type: the path of a file."""
+    if not Path(text).is_file():
+        raise ArgumentTypeError(f"{text} cannot be opened, there is no such file")
+    return Path(text)
+
+
 def column_names(text: str) -> dict[str, str]:
     """An argparse type: {our name: the file's column}."""
     return pairs(text, COLUMNS, "--columns")
 
 
-def at_least(minimum: int) -> Callable[[str], int]:
-    """An argparse type: a whole number from `minimum`."""
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """An argparse type: a whole number in this range."""
 
     def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < minimum:
-            raise ArgumentTypeError(f"{text!r} is no whole number from {minimum}")
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
         return int(text)
 
     return number
@@ -394,7 +401,7 @@ WITH named AS (
         CASE WHEN {retail} THEN if(order_id LIKE 'C%', 'cancelled', 'completed') ELSE status END AS status
     ), order_date AS said
     FROM named
-), judged AS (
+), judged AS MATERIALIZED (
     SELECT * EXCLUDE said,
         CASE WHEN NOT {by_line} THEN amount
              WHEN quantity < 0 OR unit_price < 0 THEN -abs(quantity * unit_price)
@@ -410,30 +417,26 @@ WITH named AS (
              WHEN {by_line} AND value = 0 THEN 'quantity or unit_price 0'
              WHEN {retail} AND order_id LIKE 'A%' THEN 'adjustment, no sale' END AS fault
     FROM typed
+), begun AS (  -- each order's first row
+    SELECT order_id, min(line) AS first_line, arg_min((customer_id, order_date, value), line) AS first_row
+    FROM judged WHERE fault IS NULL GROUP BY order_id
 )
-SELECT *,
+SELECT judged.*,
     CASE WHEN fault IS NOT NULL THEN fault
-         WHEN {by_line} AND customer_id IS DISTINCT FROM first_value(customer_id) OVER same_order
-         THEN 'order of another customer'
-         WHEN {by_line} AND product_id IS NOT NULL AND row_number() OVER same_line > 1 THEN '{repeated}'
-         WHEN {by_line} OR row_number() OVER same_order = 1 THEN NULL
-         WHEN customer_id IS NOT DISTINCT FROM first_value(customer_id) OVER same_order
-          AND order_date = first_value(order_date) OVER same_order
-          AND value = first_value(value) OVER same_order THEN 'exact duplicate of an order'
-         ELSE 'order_id of another order' END AS problem,
-    coalesce(problem, '{repeated}') = '{repeated}' AS usable
-FROM judged
-WINDOW same_order AS (PARTITION BY fault IS NULL, order_id ORDER BY line),
-       same_line AS (PARTITION BY fault IS NULL, key, product_id, quantity, unit_price ORDER BY line)
+         WHEN {by_line} AND customer_id IS DISTINCT FROM first_row[1] THEN 'order of another customer'
+         WHEN {by_line} OR line = first_line THEN NULL
+         WHEN (customer_id, order_date, value) IS NOT DISTINCT FROM first_row THEN 'exact duplicate of an order'
+         ELSE 'order_id of another order' END AS problem
+FROM judged LEFT JOIN begun USING (order_id)
 """
 ORDERS_SQL = """
 SELECT key AS _id, first(customer_id ORDER BY line) AS customer_id, min(order_date) AS order_date, {head},
-    round(sum(value), 6) AS total
-FROM lines WHERE usable GROUP BY key ORDER BY min(line)
+    round(sum(value), 6) AS total, count(*) AS lines
+FROM lines WHERE problem IS NULL GROUP BY key ORDER BY key
 """
 CUSTOMERS_SQL = """
 SELECT customer_id AS _id, arg_max(country, order_date) AS country
-FROM lines WHERE usable AND customer_id IS NOT NULL GROUP BY ALL ORDER BY _id
+FROM lines WHERE problem IS NULL AND customer_id IS NOT NULL GROUP BY ALL ORDER BY _id
 """
 
 
@@ -444,18 +447,15 @@ def import_orders(args: Namespace, left_out: dict[str, int]) -> Iterator[dict]:
     with {reason: rows}; too many of them stop the load, unless args.accept_rejects.
     """
     with TemporaryDirectory(prefix="pulse-") as disk:
-        settings = {"memory_limit": IMPORT_MEMORY, "threads": 1, "temp_directory": disk}
+        settings = {"memory_limit": IMPORT_MEMORY, "threads": 2, "temp_directory": disk}
         try:
             con = duckdb.connect(config=settings)
             con.execute(f"SET TimeZone = '{time_zone()}'")  # of times without an offset
             columns = choose_columns(args, open_file(con, args, disk))
             con.execute(lines_sql(columns, args))
             left_out |= count_left_out(con, args)
-            n_orders = con.execute("SELECT count(DISTINCT key) FROM lines WHERE usable").fetchone()[0]
-            with tqdm(total=n_orders, desc="Loading", unit=" orders", disable=None, leave=False) as bar:
-                for batch in fetch_documents(con, orders_sql(columns)):
-                    yield {"orders": batch}
-                    bar.update(len(batch))
+            for batch in order_documents(con, columns, left_out):
+                yield {"orders": batch}
             for batch in fetch_documents(con, CUSTOMERS_SQL):
                 yield {"customers": batch}
         except duckdb.Error as error:
@@ -532,7 +532,6 @@ def lines_sql(columns: dict[str, str], args: Namespace) -> str:
         by_line="amount" not in columns,
         retail=columns == ONLINE_RETAIL,
         two_ways=TWO_WAYS,
-        repeated=REPEATED,
     )
 
 
@@ -558,17 +557,32 @@ def number_sql(name: str, args: Namespace) -> str:
     return f"if(regexp_full_match({name}, '{number}'), try_cast({plain} AS DOUBLE), NULL)"
 
 
-def orders_sql(columns: dict[str, str]) -> str:
-    """ORDERS_SQL for these columns: an order has its first row's status, channel, country and currency."""
+def order_documents(
+    con: duckdb.DuckDBPyConnection, columns: dict[str, str], left_out: dict[str, int]
+) -> Iterator[list[dict]]:
+    """The orders with their items, in batches; counts the lines that repeat another of their order."""
+    by_line = "amount" not in columns
+    item = "quantity, unit_price" if by_line else "1, value"
+    items = f"SELECT product_id, category, {item} FROM lines WHERE problem IS NULL ORDER BY key, line"
+    rows = chain.from_iterable(fetch_rows(con.cursor().execute(items), 10 * BATCH))
     head = [f"first({name} ORDER BY line) AS {name}" for name in HEAD if name in columns or name == "status"]
-    item = [f"'{name}': {name}" for name in ("product_id", "category") if name in columns]
-    if "amount" not in columns:
-        item += ["'quantity': quantity", "'unit_price': unit_price"]
-    elif item:
-        item += ["'quantity': 1", "'unit_price': value"]
-    if item:
-        head.append(f"list({{{', '.join(item)}}} ORDER BY line) AS items")
-    return ORDERS_SQL.format(head=", ".join(head))
+    n_orders = con.execute("SELECT count(DISTINCT key) FROM lines WHERE problem IS NULL").fetchone()[0]
+    repeated = 0
+    with tqdm(total=n_orders, desc="Loading", unit=" orders", disable=None, leave=False) as bar:
+        for batch in fetch_documents(con, ORDERS_SQL.format(head=", ".join(head))):
+            for order in batch:
+                lines = list(islice(rows, order.pop("lines")))
+                repeated += len(lines) - len(set(lines)) if "product_id" in columns else 0
+                if by_line or "category" in columns:
+                    order["items"] = [
+                        {"product_id": product, "category": category, "quantity": quantity, "unit_price": price}
+                        for product, category, quantity, price in lines
+                    ]
+            yield batch
+            bar.update(len(batch))
+    if repeated:
+        say("Noted", f"{repeated:,} rows: {REPEATED}")
+        left_out[REPEATED] = repeated
 
 
 def quoted(name: str) -> str:
@@ -580,8 +594,14 @@ def fetch_documents(con: duckdb.DuckDBPyConnection, query: str) -> Iterator[list
     """The query's rows as documents, a batch at a time."""
     result = con.execute(query)
     names = [column[0] for column in result.description]
-    while rows := result.fetchmany(BATCH):
+    for rows in fetch_rows(result, BATCH):
         yield [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def fetch_rows(result: duckdb.DuckDBPyConnection, size: int) -> Iterator[list[tuple]]:
+    """The result's rows, so many at a time."""
+    while rows := result.fetchmany(size):
+        yield rows
 
 
 def count_left_out(con: duckdb.DuckDBPyConnection, args: Namespace) -> dict[str, int]:
@@ -595,10 +615,9 @@ def count_left_out(con: duckdb.DuckDBPyConnection, args: Namespace) -> dict[str,
     for problem, count, first in noted:
         rows = ", ".join(map(str, first)) + (" ..." if count > len(first) else "")
         say("Noted", f"{count:,} of {total:,} rows: {problem} (row {rows})")
-    rejected = [(problem, count, first) for problem, count, first in noted if problem != REPEATED]
-    unusable = sum(count for _, count, _ in rejected)
+    unusable = sum(count for _, count, _ in noted)
     if unusable > REJECT_LIMIT * total and not args.accept_rejects:
-        problem, _, first = rejected[0]
+        problem, _, first = noted[0]
         stop(
             f"{unusable:,} of {total:,} rows of {args.file} cannot be used, as row {first[0]} ({problem}): mend "
             "them, or load the others with --accept-rejects."

@@ -4,27 +4,28 @@ import os
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
+import hypothesis
 import pandas as pd
 import pytest
-from hypothesis import settings
 from pymongo import MongoClient
 
 import common
 
-settings.register_profile("steady", deadline=None, derandomize=True)  # the same examples at any speed
-settings.load_profile("steady")
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)  # the same examples at any speed
+hypothesis.settings.load_profile("steady")
 
 ROOT = Path(common.__file__).parent
 SCRIPTS = ("1_data_generation.py", "2_data_analysis.py", "3_churn_model.py")
-CDNOW = ROOT.parent / "shared" / "data" / "cdnow_sample.csv"
-needs_cdnow = pytest.mark.skipif(not CDNOW.exists(), reason="the CDNOW purchase log is not beside the project")
+SHARED_LOG = ROOT.parent / "shared" / "data" / "cdnow_sample.csv"
 
 
 def run(script: str, *args: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess:
     """Run a script in a process of its own, with these settings and none of the developer's."""
-    blank = dict.fromkeys(("MONGO_URI", "MONGO_DB", "REPORT_TIMEZONE"), "")  # goes before .env too
+    settings = ("MONGO_URI", "MONGO_DB", "REPORT_TIMEZONE", "REPORT_CURRENCY", *common.MAPPINGS)
+    blank = dict.fromkeys(settings, "")  # goes before .env too
     env = os.environ | blank | {"DATA_DIR": str(data_dir)} | variables
     command = [sys.executable, ROOT / script, *args]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
@@ -79,10 +80,28 @@ def shop(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def cdnow(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+def cdnow_log(tmp_path_factory) -> Path:
+    """The CDNOW purchase log as a CSV of orders: from beside the project, or from the package lifetimes."""
+    if SHARED_LOG.exists():
+        return SHARED_LOG
+    package = find_spec("lifetimes")
+    if not package:
+        pytest.skip("the CDNOW log is not here: pip install --no-deps lifetimes==0.11.3 brings it")
+    log = Path(package.origin).parent / "datasets" / "CDNOW_sample.txt"
+    names = ["master_id", "customer_id", "order_date", "cds", "amount"]
+    orders = pd.read_csv(log, sep=r"\s+", names=names, dtype=str)[["customer_id", "order_date", "amount"]]
+    orders["order_date"] = pd.to_datetime(orders["order_date"], format="%Y%m%d").dt.strftime("%Y-%m-%d")
+    orders.insert(0, "order_id", [f"S{number:05}" for number in range(1, len(orders) + 1)])
+    path = tmp_path_factory.mktemp("log") / "cdnow_sample.csv"
+    orders.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def cdnow(tmp_path_factory, cdnow_log) -> tuple[Path, dict[str, str]]:
     """The CDNOW log through all three scripts."""
     folder = tmp_path_factory.mktemp("cdnow")
-    return folder, run_all(folder, "--import", str(CDNOW))
+    return folder, run_all(folder, "--import", str(cdnow_log))
 
 
 @pytest.fixture(scope="session")

@@ -167,7 +167,7 @@ def test_a_file_of_orders_becomes_documents(generation, tmp_path, monkeypatch):
         "status": "completed",
         "channel": "web",
         "country": "France",
-        "items": [{"category": "Toys", "quantity": 1, "unit_price": 10.5}],
+        "items": [{"product_id": None, "category": "Toys", "quantity": 1, "unit_price": 10.5}],
         "total": 10.5,
     }
     times = [doc["order_date"].isoformat() for doc in orders[1:3]]
@@ -325,7 +325,7 @@ def test_every_kind_of_file_gives_the_same_documents(generation, tmp_path, monke
     ]
     assert all(each == read[0] for each in read)
     orders, customers, left_out = read[0]
-    books = {"category": "Bücher", "quantity": 2.0, "unit_price": 1.5}
+    books = {"product_id": None, "category": "Bücher", "quantity": 2.0, "unit_price": 1.5}
     assert [(doc["_id"], doc["customer_id"], doc["total"]) for doc in orders] == [
         ("1", "17850", 3.0),
         ("1/refund", "17850", -1.5),
