@@ -2,7 +2,8 @@
 
     python tests/benchmarks/import_lines.py [LINES]
 
-The plainest way: pandas reads the file with its dates, PyMongo inserts the finished orders. Both write to one mongod.
+The plainest way: pandas reads the file with its dates, PyMongo inserts the finished orders. Both write
+to one mongod.
 """
 
 import os
