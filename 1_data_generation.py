@@ -113,7 +113,7 @@ REPEATED = "repeated line, kept"  # the one remark on rows that are not left out
 IMPORT_MEMORY = "150MB"  # DuckDB's share; the rest of a file waits on disk
 BATCH = 2_000  # documents, or rows of Excel, at a time
 
-COLLECTIONS = ("customers", "orders", "simulation_truth")  # what a load replaces
+COLLECTIONS = ("customers", "simulation_truth", "orders")  # what a load replaces, orders last
 STAGING = "pulse_staging_"  # where it puts the new ones until they are complete
 
 
@@ -148,8 +148,8 @@ def arguments() -> Namespace:
     option("--import", type=existing_file, dest="file", metavar="FILE", help="CSV (also .gz), Parquet or Excel")
     option("--columns", type=column_names, default={}, help="order_id=InvoiceNo,customer_id=Client,...")
     option("--dates", choices=("day-first", "month-first"), help="how to read 03/04/2025")
-    option("--decimal", default=".", help="decimal mark of a CSV's numbers (default .)")
-    option("--thousands", default="", help="their thousands separator (default none)")
+    option("--decimal", choices=(".", ","), default=".", help="decimal mark of a CSV's numbers (default .)")
+    option("--thousands", choices=(",", ".", " ", "'"), default="", help="their thousands separator")
     option("--encoding", default="utf-8-sig", help="of a CSV (default UTF-8; latin-1, cp1252 ...)")
     option("--accept-rejects", action="store_true", help="load the rest where over 5%% of rows are unusable")
     return parse(parser)
@@ -551,9 +551,10 @@ def date_sql(order: str | None) -> str:
 def number_sql(name: str, args: Namespace) -> str:
     """SQL that reads a number with the decimal mark and the thousands separator given, each in its place."""
     decimal, thousands = (".", "") if args.file.suffix in (".parquet", ".xlsx") else (args.decimal, args.thousands)
-    whole = f"[0-9]{{1,3}}({re.escape(thousands)}[0-9]{{3}})+|[0-9]+" if thousands else "[0-9]+"
-    number = f"[-+]?({whole})?({re.escape(decimal)}[0-9]*)?([eE][-+]?[0-9]+)?"
-    plain = f"replace(replace({name}, '{thousands}', ''), '{decimal}', '.')"
+    group = thousands.replace("'", "''")  # as SQL writes it
+    digits = f"[0-9]{{1,3}}({re.escape(group)}[0-9]{{3}})+|[0-9]+" if group else "[0-9]+"
+    number = f"[-+]?({digits})?({re.escape(decimal)}[0-9]*)?([eE][-+]?[0-9]+)?"
+    plain = f"translate({name}, '{decimal}{group}', '.')"  # the decimal mark to a point, the other away
     return f"if(regexp_full_match({name}, '{number}'), try_cast({plain} AS DOUBLE), NULL)"
 
 

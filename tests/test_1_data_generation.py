@@ -274,6 +274,7 @@ def test_day_and_month_are_never_guessed(generation, tmp_path, monkeypatch, text
         ("-1.234.567", ("--decimal", ",", "--thousands", "."), -1234567.0),
         ("1234,5", ("--decimal", ","), 1234.5),
         ("1 234.5", ("--thousands", " "), 1234.5),
+        ("1'234.5", ("--thousands", "'"), 1234.5),
         ("1,234.50", ("--thousands", ","), 1234.5),
         (".5", (), 0.5),
         ("+1e2", (), 100.0),
