@@ -177,8 +177,6 @@ def embedded_mongod(folder: Path) -> Iterator[str]:
             with socket.create_server(("127.0.0.1", 0)) as free:
                 family, address = socket.AF_INET, free.getsockname()
             uri, listen = f"127.0.0.1:{address[1]}", ["--bind_ip", "127.0.0.1", "--port", str(address[1])]
-        for ending in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # let the block end, and mongod with it
-            signal.signal(getattr(signal, ending), lambda number, _: sys.exit(128 + number))
         log = Path(private, "mongod.log")
         with log.open("wb") as output:
             mongod = subprocess.Popen(
@@ -188,12 +186,23 @@ def embedded_mongod(folder: Path) -> Iterator[str]:
                 stderr=output,
                 start_new_session=True,  # Ctrl-C is ours: mongod stops after the script's last word
             )
+
+        def end(number: int, _) -> None:  # not by an exception, which a library may swallow
+            mongod.terminate()
+            mongod.wait()
+            shutil.rmtree(private, ignore_errors=True)
+            os._exit(128 + number)
+
+        endings = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        before = {number: signal.signal(number, end) for number in endings}
         try:
             await_answer(family, address, mongod, log)
             yield f"mongodb://{uri}"
         finally:
             mongod.terminate()
             mongod.wait()
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def await_answer(family: int, address, mongod: subprocess.Popen, log: Path) -> None:
