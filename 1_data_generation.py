@@ -12,8 +12,10 @@ import csv
 import gzip
 import re
 import shutil
+import zlib
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
+from glob import escape
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -111,6 +113,7 @@ TWO_WAYS = "^[0-9][0-9]?[./-][0-9][0-9]?[./-][0-9]"  # 03/04/2025, in March or i
 REJECT_LIMIT = 0.05  # share of rows that may be left out before a load stops
 REPEATED = "repeated line, kept"  # the one remark on rows that are not left out
 IMPORT_MEMORY = "150MB"  # DuckDB's share; the rest of a file waits on disk
+EXCEL = (".xlsx", ".xlsm")
 BATCH = 2_000  # documents, or rows of Excel, at a time
 
 COLLECTIONS = ("customers", "simulation_truth", "orders")  # what a load replaces, orders last
@@ -152,7 +155,10 @@ def arguments() -> Namespace:
     option("--thousands", choices=(",", ".", " ", "'"), default="", help="their thousands separator")
     option("--encoding", default="utf-8-sig", help="of a CSV (default UTF-8; latin-1, cp1252 ...)")
     option("--accept-rejects", action="store_true", help="load the rest where over 5%% of rows are unusable")
-    return parse(parser)
+    args = parse(parser)
+    if args.decimal == args.thousands:
+        stop(f"--decimal and --thousands are both {args.decimal!r}: add --decimal , (or .) for the other mark.")
+    return args
 
 
 def existing_file(text: str) -> Path:
@@ -400,15 +406,13 @@ WITH named AS (
         {order_date} AS order_date, {quantity} AS quantity, {unit_price} AS unit_price, {amount} AS amount,
         CASE WHEN {retail} THEN if(order_id LIKE 'C%', 'cancelled', 'completed') ELSE status END AS status
     ), order_date AS said
-    FROM named
+    FROM named WHERE coalesce({every_column}) IS NOT NULL
 ), judged AS MATERIALIZED (
     SELECT * EXCLUDE said,
-        CASE WHEN NOT {by_line} THEN amount
-             WHEN quantity < 0 OR unit_price < 0 THEN -abs(quantity * unit_price)
-             ELSE quantity * unit_price END AS value,
-        if({by_line} AND value < 0, order_id || '/refund', order_id) AS key,
+        if({by_line}, quantity * unit_price, amount) AS value,
+        if({by_line} AND quantity < 0, order_id || '/refund', order_id) AS key,
         CASE WHEN order_id IS NULL THEN 'no order_id'
-             WHEN order_date IS NULL AND regexp_matches(said, '{two_ways}')
+             WHEN order_date IS NULL AND {ask_dates} AND regexp_matches(said, '{two_ways}')
              THEN 'order_date reads in two ways: add --dates day-first or month-first'
              WHEN order_date IS NULL THEN 'unreadable order_date'
              WHEN {by_line} AND quantity IS NULL THEN 'unreadable quantity'
@@ -417,20 +421,22 @@ WITH named AS (
              WHEN {by_line} AND value = 0 THEN 'quantity or unit_price 0'
              WHEN {retail} AND order_id LIKE 'A%' THEN 'adjustment, no sale' END AS fault
     FROM typed
-), begun AS (  -- each order's first row
-    SELECT order_id, min(line) AS first_line, arg_min((customer_id, order_date, value), line) AS first_row
+), begun AS (  -- what each order's rows say first, blanks aside
+    SELECT order_id, min(line) AS first_line, arg_min((order_date, value), line) AS first_row,
+        arg_min(customer_id, line) AS customer, {heads}
     FROM judged WHERE fault IS NULL GROUP BY order_id
 )
-SELECT judged.*,
+SELECT judged.* REPLACE (customer AS customer_id, {replaced}),
     CASE WHEN fault IS NOT NULL THEN fault
-         WHEN {by_line} AND customer_id IS DISTINCT FROM first_row[1] THEN 'order of another customer'
+         WHEN {by_line} AND judged.customer_id <> customer THEN 'order of another customer'
          WHEN {by_line} OR line = first_line THEN NULL
-         WHEN (customer_id, order_date, value) IS NOT DISTINCT FROM first_row THEN 'exact duplicate of an order'
-         ELSE 'order_id of another order' END AS problem
+         WHEN judged.customer_id IS NOT DISTINCT FROM customer
+          AND (order_date, value) IS NOT DISTINCT FROM first_row THEN 'exact duplicate of an order'
+         ELSE 'order_id of another order (order lines need quantity and unit_price)' END AS problem
 FROM judged LEFT JOIN begun USING (order_id)
 """
 ORDERS_SQL = """
-SELECT key AS _id, first(customer_id ORDER BY line) AS customer_id, min(order_date) AS order_date, {head},
+SELECT key AS _id, any_value(customer_id) AS customer_id, min(order_date) AS order_date, {head},
     round(sum(value), 6) AS total, count(*) AS lines
 FROM lines WHERE problem IS NULL GROUP BY key ORDER BY key
 """
@@ -451,8 +457,9 @@ def import_orders(args: Namespace, left_out: dict[str, int]) -> Iterator[dict]:
         try:
             con = duckdb.connect(config=settings)
             con.execute(f"SET TimeZone = '{time_zone()}'")  # of times without an offset
-            columns = choose_columns(args, open_file(con, args, disk))
-            con.execute(lines_sql(columns, args))
+            header = open_file(con, args, disk)
+            columns = choose_columns(args, header)
+            con.execute(lines_sql(columns, header, args))
             left_out |= count_left_out(con, args)
             for batch in order_documents(con, columns, left_out):
                 yield {"orders": batch}
@@ -460,56 +467,69 @@ def import_orders(args: Namespace, left_out: dict[str, int]) -> Iterator[dict]:
                 yield {"customers": batch}
         except duckdb.Error as error:
             what = " ".join(str(error).splitlines()[:3])
-            stop(f"{args.file} cannot be read as CSV, Parquet or Excel: {what}")
+            stop(f"{args.file} cannot be read (is --encoding right?): {what}")
 
 
 def open_file(con: duckdb.DuckDBPyConnection, args: Namespace, disk: str) -> list[str]:
-    """Let the connection know the file as `file`, all of it text; the names of its columns."""
-    path = args.file
+    """Let the connection know the file as `file`, with columns c0, c1 ...; their names in the file."""
+    kind = args.file.suffix.lower()
     try:
-        if path.suffix == ".parquet":
-            con.read_parquet(str(path)).create_view("file")
-            return con.table("file").columns
-        return (open_excel if path.suffix == ".xlsx" else open_csv)(con, path, args.encoding, disk)
+        if kind == ".parquet":
+            rows = con.read_parquet(escape(str(args.file)))
+            numbered_columns = (
+                duckdb.ColumnExpression(name).alias(f"c{n}") for n, name in enumerate(rows.columns)
+            )
+            rows.select(*numbered_columns).create_view("file")
+            return rows.columns
+        return (open_excel if kind in EXCEL else open_csv)(con, args.file, args.encoding, disk)
     except OSError as error:
-        stop(f"{path} cannot be opened ({error.strerror or error}): check the path after --import.")
-    except (UnicodeError, LookupError, BadZipFile) as error:
-        stop(f"{path} cannot be read ({error}): is it a CSV, Parquet or Excel file, and --encoding right?")
+        stop(
+            f"{args.file} cannot be opened ({error.strerror or error}): is it whole, and of the kind it is named?"
+        )
+    except (UnicodeError, LookupError, BadZipFile, EOFError, zlib.error, csv.Error) as error:
+        stop(f"{args.file} cannot be read ({error}): is it a CSV, Parquet or Excel file, and --encoding right?")
 
 
 def open_excel(con: duckdb.DuckDBPyConnection, path: Path, _encoding: str, _disk: str) -> list[str]:
     """Copy the first sheet of a workbook into the table `file`."""
     rows = load_workbook(path, read_only=True, data_only=True).worksheets[0].iter_rows(values_only=True)
-    header = [str(name) for name in next(rows, ())]
-    con.execute(f"CREATE TABLE file ({', '.join(quoted(name) + ' VARCHAR' for name in header)})")
+    header = [str(name).strip() for name in next(rows, ())]
+    names = [f"c{n}" for n in range(len(header))]
+    con.execute(f"CREATE TABLE file ({', '.join(f'{name} VARCHAR' for name in names)})")
     while batch := [[None if cell is None else str(cell) for cell in row] for row in islice(rows, BATCH)]:
-        con.append("file", pd.DataFrame(batch, columns=header))
+        whole_rows = [[*row, *[None] * len(names)][: len(names)] for row in batch]
+        con.append("file", pd.DataFrame(whole_rows, columns=names))
     return header
 
 
 def open_csv(con: duckdb.DuckDBPyConnection, path: Path, encoding: str, disk: str) -> list[str]:
     """Make a view `file` of a CSV, or of a copy in UTF-8; its first line tells what separates columns."""
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding=encoding, newline="") as text:
+    utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    with opener(path, "rt", encoding="utf-8-sig" if utf8 else encoding, newline="") as text:
         first = text.readline()
-        if not encoding.lower().startswith("utf-8"):
+        if not utf8:
             path = Path(disk, "file.csv")
             with path.open("w", encoding="utf-8", newline="") as copy:
                 copy.write(first)
                 shutil.copyfileobj(text, copy)
-    separator = max(",;\t|", key=first.count)
-    header = next(csv.reader([first], delimiter=separator), [])
+    headers = {separator: next(csv.reader([first], delimiter=separator), []) for separator in ",;\t|"}
+    separator, header = max(headers.items(), key=lambda item: len(item[1]))
     if header:
-        columns = dict.fromkeys(header, "VARCHAR")
+        columns = {f"c{n}": "VARCHAR" for n in range(len(header))}
         rules = {"sep": separator, "quotechar": '"', "escapechar": '"', "auto_detect": False}
-        con.read_csv(str(path), columns=columns, header=True, **rules).create_view("file")
-    return header
+        con.read_csv(escape(str(path)), columns=columns, header=True, **rules).create_view("file")
+    return [name.strip() for name in header]
 
 
 def choose_columns(args: Namespace, header: list[str]) -> dict[str, str]:
-    """{our name: the file's column}: as --columns says, as in Online Retail, or as they are named."""
-    columns = {name: name for name in COLUMNS if name in header} | args.columns
-    if not args.columns and set(ONLINE_RETAIL.values()) <= set(header):
-        columns = ONLINE_RETAIL
+    """{our name: the file's column}: as --columns says, else as in Online Retail, else as they are named."""
+    columns = {name: name for name in COLUMNS if name in header}
+    if set(ONLINE_RETAIL.values()) <= set(header):
+        columns = ONLINE_RETAIL | columns
+    if {"quantity", "unit_price"} & set(args.columns):
+        columns.pop("amount", None)
+    columns |= args.columns
     amounts = ("quantity", "unit_price") if "quantity" in columns and "amount" not in columns else ("amount",)
     for name in ("order_id", "customer_id", "order_date", *amounts, *columns):
         if columns.get(name) not in header:
@@ -520,17 +540,21 @@ def choose_columns(args: Namespace, header: list[str]) -> dict[str, str]:
     return columns
 
 
-def lines_sql(columns: dict[str, str], args: Namespace) -> str:
+def lines_sql(columns: dict[str, str], header: list[str], args: Namespace) -> str:
     """LINES_SQL for these columns: those that the file lacks are NULL."""
-    named = {name: f"nullif(trim({quoted(source)}::VARCHAR), '')" for name, source in columns.items()}
-    if args.file.suffix in (".parquet", ".xlsx"):  # they hold an id such as 17850 as the number 17850.0
-        named |= {name: f"regexp_replace({named[name]}, '\\.0$', '')" for name in IDS & set(named)}
+    named = {name: f"nullif(trim(c{header.index(source)}::VARCHAR), '')" for name, source in columns.items()}
+    if args.file.suffix.lower() in (".parquet", *EXCEL):  # they hold an id such as 17850 as the number 17850.0
+        named |= {name: f"regexp_replace({named[name]}, '^([0-9]+)[.]0$', '\\1')" for name in IDS & set(named)}
     return LINES_SQL.format(
         named=", ".join(f"{named.get(name, 'NULL::VARCHAR')} AS {name}" for name in COLUMNS),
+        every_column=", ".join(COLUMNS),
+        heads=", ".join(f"arg_min({name}, line) AS first_{name}" for name in HEAD),
+        replaced=", ".join(f"first_{name} AS {name}" for name in HEAD),
         order_date=date_sql(args.dates),
         **{name: number_sql(name, args) for name in ("quantity", "unit_price", "amount")},
         by_line="amount" not in columns,
-        retail=columns == ONLINE_RETAIL,
+        retail=ONLINE_RETAIL.items() <= columns.items(),
+        ask_dates=not args.dates,
         two_ways=TWO_WAYS,
     )
 
@@ -541,16 +565,22 @@ def date_sql(order: str | None) -> str:
     if order:
         month_day = {"day-first": r"\2-\1", "month-first": r"\1-\2"}[order]
         for digits, year in ((4, r"\3-"), (2, r"20\3-")):
-            slashed = rf"^([0-9]{{1,2}})[./-]([0-9]{{1,2}})[./-]([0-9]{{{digits}}})\b"
+            slashed = rf"^([0-9]{{1,2}})[./-]([0-9]{{1,2}})[./-]([0-9]{{{digits}}})\b,?"
             iso = f"regexp_replace({iso}, '{slashed}', '{year}{month_day}')"
-    twelve_hours = f"try_strptime({iso}, ['%Y-%m-%d %I:%M %p', '%Y-%m-%d %I:%M:%S %p'])::TIMESTAMPTZ"
-    time = f"timezone('UTC', coalesce(try_cast({iso} AS TIMESTAMPTZ), {twelve_hours}))"
-    return f"if(regexp_matches({iso}, '^(19|20)[0-9]{{2}}-'), {time}, NULL)"  # 9999-12-31 is no date
+    readings = (
+        f"try_cast({iso} AS TIMESTAMPTZ)",
+        f"try_cast(regexp_replace({iso}, ' ([+-][0-9:]+)$', '\\1') AS TIMESTAMPTZ)",  # 10:23:45 +0100
+        f"try_strptime({iso}, ['%Y-%m-%d %I:%M %p', '%Y-%m-%d %I:%M:%S %p', '%Y-%m-%d %I:%M:%S%p'])::TIMESTAMPTZ",
+    )
+    time = f"timezone('UTC', coalesce({', '.join(readings)}))"
+    return f"if(regexp_matches({iso}, '^(19|20)[0-9]{{2}}[-/]'), {time}, NULL)"  # 9999-12-31 is no date
 
 
 def number_sql(name: str, args: Namespace) -> str:
     """SQL that reads a number with the decimal mark and the thousands separator given, each in its place."""
-    decimal, thousands = (".", "") if args.file.suffix in (".parquet", ".xlsx") else (args.decimal, args.thousands)
+    decimal, thousands = (args.decimal, args.thousands)
+    if args.file.suffix.lower() in (".parquet", *EXCEL):
+        decimal, thousands = ".", ""
     group = thousands.replace("'", "''")  # as SQL writes it
     digits = f"[0-9]{{1,3}}({re.escape(group)}[0-9]{{3}})+|[0-9]+" if group else "[0-9]+"
     number = f"[-+]?({digits})?({re.escape(decimal)}[0-9]*)?([eE][-+]?[0-9]+)?"
@@ -566,7 +596,7 @@ def order_documents(
     item = "quantity, unit_price" if by_line else "1, value"
     items = f"SELECT product_id, category, {item} FROM lines WHERE problem IS NULL ORDER BY key, line"
     rows = chain.from_iterable(fetch_rows(con.cursor().execute(items), 10 * BATCH))
-    head = [f"first({name} ORDER BY line) AS {name}" for name in HEAD if name in columns or name == "status"]
+    head = [f"any_value({name}) AS {name}" for name in HEAD if name in columns or name == "status"]
     n_orders = con.execute("SELECT count(DISTINCT key) FROM lines WHERE problem IS NULL").fetchone()[0]
     repeated = 0
     with tqdm(total=n_orders, desc="Loading", unit=" orders", disable=None, leave=False) as bar:
@@ -584,11 +614,6 @@ def order_documents(
     if repeated:
         say("Noted", f"{repeated:,} rows: {REPEATED}")
         left_out[REPEATED] = repeated
-
-
-def quoted(name: str) -> str:
-    """The name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def fetch_documents(con: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[dict]]:

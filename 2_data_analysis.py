@@ -245,7 +245,8 @@ def revenue_drivers(orders: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFra
     gross revenue to the cent; an order counts once in every category that it holds.
     """
     orders = orders[orders["completed"]]
-    country = orders["country"].fillna(orders["customer_id"].map(customers.set_index("customer_id")["country"]))
+    home = orders["customer_id"].map(customers.set_index("customer_id")["country"].to_dict())
+    country = orders["country"].astype(object).fillna(home)
     lines = orders["items"].list.flatten().struct.explode()
     bare = pd.DataFrame({"value": 1.0, "quantity": 0.0}, index=orders.index.difference(lines.index))
     lines = pd.concat([lines.astype({"value": float, "quantity": float}), bare]).rename_axis("order")

@@ -52,7 +52,7 @@ MAPPINGS = ("ORDERS_COLLECTION", "CUSTOMERS_COLLECTION", "ORDER_FIELDS", "CUSTOM
 LOADS = "pulse_loads"  # one document per collection that step 1 wrote: how the scripts know their own
 
 SERVER_TIMEOUT_S = 15  # how long a server may take to answer, and the embedded one to start
-NOT_COMPLETED = ("cancelled", "canceled", "refunded")  # order statuses, in any case
+NOT_COMPLETED = ("cancelled", "canceled", "voided", "failed", "refunded")  # order statuses, in any case
 
 
 # --- the console ---
@@ -263,14 +263,14 @@ def read_customers(db: Database) -> pd.DataFrame:
     names = field_names("CUSTOMER_FIELDS", names)
     kinds = {"customer_id": "string", "signup_date": "date"} | dict.fromkeys(text, "string")
     customers = read(db[CUSTOMERS], {name: as_type(kind, names, name) for name, kind in kinds.items()})
+    customers = customers.dropna(subset="customer_id")
     twice = customers.loc[customers["customer_id"].duplicated(), "customer_id"]
     if len(twice):
-        stop(
-            f"Two customers in {CUSTOMERS} have the id {twice.iloc[0]}, as a number and as text: make them differ."
-        )
-    if (customers["signup_date"] != customers["signup_date"].dt.normalize()).any():  # times, not days
-        customers["signup_date"] = local_time(customers["signup_date"]).dt.normalize()
-    return customers
+        stop(f"Two documents in {CUSTOMERS} have the customer id {twice.iloc[0]} (as text): make them differ.")
+    days = customers["signup_date"].dt.normalize()
+    if (customers["signup_date"] > days).any():  # times, not days
+        days = local_time(customers["signup_date"]).dt.normalize()
+    return customers.assign(signup_date=days)
 
 
 def read_orders(
@@ -303,8 +303,10 @@ def read_orders(
     orders["customer_id"] = orders["customer_id"].replace({"": None})
     orders["order_date"] = local_time(orders["order_date"])
     orders["amount"] = orders["amount"].round(2)
-    orders["status"] = orders["status"].str.strip().str.lower().fillna("none")
+    orders["status"] = orders["status"].str.strip().str.lower().str.removeprefix("wc-").fillna("none")
     orders["completed"] = ~orders["status"].isin(NOT_COMPLETED) & (orders["amount"] >= 0)
+    if orders["order_date"].isna().all():
+        stop(f"No order in {ORDERS} has a date in the field {names['order_date']}: name it in ORDER_FIELDS.")
     last = orders["order_date"].max().normalize() + pd.Timedelta(days=1)
     if as_of and as_of > last:
         stop(f"The orders in {MONGO_DB} end before {last:%Y-%m-%d}: --as-of can be that day at the latest.")
@@ -313,8 +315,12 @@ def read_orders(
     rest = orders.groupby(reason)["amount"].agg(rows="size", amount="sum")
     rest = rest.drop("", errors="ignore").rename_axis("check").reset_index()
     orders = orders[reason == ""].drop(columns="currency").reset_index(drop=True)
-    if not orders["completed"].any():
-        stop(f"No completed order lies before {as_of:%Y-%m-%d} in {MONGO_DB}: load some, or name a later day.")
+    if not orders.loc[orders["completed"], "customer_id"].notna().any():
+        why = ", ".join(f"{n:,} {check}" for check, n in zip(rest["check"], rest["rows"], strict=True))
+        stop(
+            f"No completed order of a customer lies before {as_of:%Y-%m-%d} in {MONGO_DB} (left out: "
+            f"{why or 'none'}): check --as-of, REPORT_CURRENCY and ORDER_FIELDS, or load some."
+        )
     say("Read", f"{len(orders):,} orders before {as_of:%Y-%m-%d}, {rest['rows'].sum():,} left out")
     return orders, rest, as_of
 

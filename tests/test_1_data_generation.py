@@ -1,10 +1,12 @@
 """Step 1: the simulated shop is what its docstring says, a file comes in whole, a load is all or nothing."""
 
+import gzip
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 import pytest
+from openpyxl import Workbook
 
 import common
 
@@ -202,7 +204,7 @@ HEADER = "order_id,customer_id,order_date,amount\n"
         (HEADER + "1,a,2024-01-01,inf\n", "row 2 (unreadable amount)"),
         (HEADER + "1,a,2024-01-01,\n", "row 2 (unreadable amount)"),
         (HEADER + "1,a,2024-01-01,1.2.3\n", "row 2 (unreadable amount)"),
-        (HEADER + "1,a,2024-01-01,5\n2,a,2024-01-01,5\n1,b,2024-01-02,6\n", "row 4 (order_id of another order)"),
+        (HEADER + "1,a,2024-01-01,5\n2,a,2024-01-01,5\n1,b,2024-01-02,6\n", "row 4 (order_id of another order"),
         (HEADER + "1,a,2024-01-01,5\n1,a,2024-01-01,5\n", "row 3 (exact duplicate of an order)"),
         (HEADER + ",a,2024-01-01,5\n", "row 2 (no order_id)"),
         (HEADER, "holds no order"),
@@ -251,6 +253,9 @@ def test_a_few_unusable_rows_are_counted_and_many_need_a_word(generation, tmp_pa
         ("3/4/2024", ("--dates", "month-first"), datetime(2024, 3, 4)),
         ("03.04.24 8:05", ("--dates", "day-first"), datetime(2024, 4, 3, 8, 5)),
         ("12-31-2024 8:05:09 PM", ("--dates", "month-first"), datetime(2024, 12, 31, 20, 5, 9)),
+        ('"31/12/2024, 10:23"', ("--dates", "day-first"), datetime(2024, 12, 31, 10, 23)),
+        ("2024-12-31 10:23:45 +0100", (), datetime(2024, 12, 31, 9, 23, 45)),
+        ("2024/12/31", (), datetime(2024, 12, 31)),
         ("2024-04-03 08:05", ("--dates", "month-first"), datetime(2024, 4, 3, 8, 5)),
         ("31/12/2024", ("--dates", "month-first"), None),
         ("12/31/2024", ("--dates", "day-first"), None),
@@ -351,6 +356,123 @@ def test_lines_scattered_over_a_file_come_together(generation, tmp_path, monkeyp
     assert by_id["1"]["total"] == 15  # a repeated line may be meant: it is counted, and kept
     assert left_out == {"order of another customer": 1, "quantity or unit_price 0": 1, "repeated line, kept": 1}
     assert "order of another customer (row 20002)" in capsys.readouterr().out
+
+
+def test_discounts_stay_in_their_order_and_returns_make_a_refund(generation, tmp_path, monkeypatch):
+    file = tmp_path / "lines.csv"
+    rows = ["1,a,2024-01-01,2,50", "1,,2024-01-01,1,-10", "1,a,2024-01-05,-1,50", "1,a,2024-01-05,-1,-5"]
+    file.write_text("order_id,customer_id,order_date,quantity,unit_price\n" + "\n".join(rows))
+    orders, _, left_out = read_file(generation, monkeypatch, file)
+    assert [(doc["_id"], doc["customer_id"], doc["total"]) for doc in orders] == [
+        ("1", "a", 90),
+        ("1/refund", "a", -45),
+    ]
+    assert [doc["order_date"].day for doc in orders] == [1, 5]
+    assert left_out == {}
+
+
+def test_what_an_order_says_on_any_line_counts(generation, tmp_path, monkeypatch):
+    """Exports that fill an order's fields on one of its lines alone, wherever that line stands."""
+    file = tmp_path / "lines.csv"
+    rows = [
+        "1,,2024-01-01,1,5,,",
+        "1,a,2024-01-01,1,5,cancelled,EUR",
+        "1,,2024-01-01,-1,5,,",
+        "2,,2024-01-01,1,5,,",
+    ]
+    file.write_text("order_id,customer_id,order_date,quantity,unit_price,status,currency\n" + "\n".join(rows))
+    orders, _, _ = read_file(generation, monkeypatch, file)
+    said = [(doc["_id"], doc["customer_id"], doc["status"], doc["currency"]) for doc in orders]
+    assert said == [("1", "a", "cancelled", "EUR"), ("1/refund", "a", "cancelled", "EUR"), ("2", None, None, None)]
+
+
+@pytest.mark.parametrize("name", ["a[1].csv", "ab?.csv", "it's.csv", "A.CSV"])
+def test_a_files_name_is_no_pattern(generation, tmp_path, monkeypatch, name):
+    (tmp_path / "a1.csv").write_text(HEADER + "9,x,2024-01-01,9\n")
+    (tmp_path / "ab1.csv").write_text(HEADER + "9,x,2024-01-01,9\n")
+    (tmp_path / name).write_text(HEADER + "1,a,2024-01-01,5\n")
+    assert [doc["_id"] for doc in read_file(generation, monkeypatch, tmp_path / name)[0]] == ["1"]
+
+
+def test_columns_that_are_not_used_do_not_matter(generation, tmp_path, monkeypatch):
+    """An index without a name, twins, a trailing comma, spaces in the header, a separator in quotes."""
+    file = tmp_path / "orders.csv"
+    file.write_text(
+        '\ufeff;order_id ; customer_id;order_date;amount;note;Note;note;"a, b, c, d, e, f, g, h";\n', "utf-8"
+    )
+    with file.open("a") as rows:
+        rows.write("0;1;a;2024-01-01;5;x;y;z;;\n;;;;;;;;;\n1;2;b;2024-01-01;6;x;y;z;;\n")
+    for encoding in ("utf-8", "utf8", "utf-8-sig"):
+        orders, _, left_out = read_file(generation, monkeypatch, file, "--encoding", encoding)
+        assert [(doc["_id"], doc["total"]) for doc in orders] == [("1", 5), ("2", 6)]
+        assert left_out == {}
+
+
+def test_excel_with_ragged_and_blank_rows(generation, tmp_path, monkeypatch):
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet()
+    for row in (
+        ["order_id", "customer_id", "order_date", "amount", None, None],
+        ["v1.0", 1, datetime(2024, 1, 1), 5],
+        [None, None, None, None, None, None, "beyond"],
+        ["v1", 17850.0, datetime(2024, 1, 2, 3), 6.5],
+    ):
+        sheet.append(row)
+    book.save(tmp_path / "a.XLSX")
+    orders, _, left_out = read_file(generation, monkeypatch, tmp_path / "a.XLSX")
+    assert [(doc["_id"], doc["customer_id"], doc["total"]) for doc in orders] == [
+        ("v1", "17850", 6.5),
+        ("v1.0", "1", 5),
+    ]
+    assert left_out == {}
+
+
+def test_online_retails_rules_stay_when_columns_are_added(generation, tmp_path, monkeypatch):
+    file = tmp_path / "export.csv"
+    file.write_text(
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+        "1,A,Mug,2,2010-12-01,5,7,EIRE\nC2,A,Mug,-1,2010-12-02,5,7,EIRE\nA3,B,Adjust,1,2010-12-03,99,,EIRE\n"
+    )
+    options = ("--columns", "category=Description", "--accept-rejects")
+    orders, _, left_out = read_file(generation, monkeypatch, file, *options)
+    assert [(doc["_id"], doc["status"], doc["total"]) for doc in orders] == [
+        ("1", "completed", 10),
+        ("C2/refund", "cancelled", -5),
+    ]
+    assert orders[0]["items"][0]["category"] == "Mug"
+    assert left_out == {"adjustment, no sale": 1}
+
+
+def test_quantity_and_price_named_go_before_an_amount_that_is_there(generation, tmp_path, monkeypatch):
+    file = tmp_path / "lines.csv"
+    file.write_text(
+        "order_id,customer_id,order_date,qty,price,amount\n1,a,2024-01-01,1,5,5\n1,a,2024-01-01,1,6,6\n"
+    )
+    orders, _, _ = read_file(generation, monkeypatch, file, "--columns", "quantity=qty,unit_price=price")
+    assert [doc["total"] for doc in orders] == [11]
+
+
+def test_one_mark_cannot_be_both(generation, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER + "1,a,2024-01-01,12.50\n")
+    with pytest.raises(SystemExit) as stopped:
+        read_file(generation, monkeypatch, file, "--thousands", ".")
+    assert stopped.value.code == 2
+    assert "both '.'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["broken.csv.gz", "broken.parquet", "broken.xlsx", "late.csv"])
+def test_a_damaged_file_gets_a_sentence(generation, tmp_path, monkeypatch, capsys, name):
+    content = gzip.compress((HEADER + "1,a,2024-01-01,5\n" * 9_000).encode())[:-20]
+    if name == "late.csv":
+        content = (HEADER + "1,a,2024-01-01,5\n" * 9_000 + "B\xfccher,a,2024-01-01,5\n").encode("latin-1")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SystemExit) as stopped:
+        read_file(generation, monkeypatch, tmp_path / name)
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert name in message
+    assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize(

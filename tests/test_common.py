@@ -66,6 +66,33 @@ def test_as_of_cannot_be_later_than_the_data(db, capsys):
     assert "end before 2024-03-06" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [
+        ({"customer_id": None, "order_date": DAY, "total": 1.0}, "No completed order of a customer"),
+        ({"customer_id": "a", "order_date": DAY, "total": "one"}, "left out: 1 no readable total"),
+        ({"customer_id": "a", "order_date": DAY, "total": 1.0, "status": "wc-Failed"}, "No completed order of a"),
+        ({"customer_id": "a", "order_date": "yesterday", "total": 1.0}, "has a date in the field order_date"),
+    ],
+)
+def test_orders_of_which_none_can_be_used_get_a_sentence(db, capsys, order, says):
+    db.orders.insert_one(order)
+    with pytest.raises(SystemExit) as stopped:
+        common.read_orders(db)
+    assert stopped.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_customers_without_an_id_or_a_sign_up_do_not_move_the_others(db, monkeypatch):
+    day = datetime(2024, 1, 1)
+    db.customers.insert_many([{"ref": 1, "signup_date": day}, {"ref": "2"}, {"name": "x"}])
+    monkeypatch.setenv("CUSTOMER_FIELDS", "customer_id=ref")
+    monkeypatch.setattr(common, "REPORT_TIMEZONE", "America/New_York")
+    customers = common.read_customers(db)
+    assert list(customers["customer_id"]) == ["1", "2"]
+    assert customers["signup_date"][0] == pd.Timestamp("2024-01-01")
+
+
 def test_several_currencies_are_refused_or_one_is_chosen(db, monkeypatch, capsys):
     for currency, total in (("EUR", 1.0), ("gbp", 2.0), ("GBP", 3.0)):
         db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": total, "currency": currency})
