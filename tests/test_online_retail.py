@@ -27,7 +27,7 @@ def write_export(path, rng: random.Random) -> None:
             )
             continue
         for n in range(rng.randrange(1, 7)):
-            minute = when + timedelta(minutes=n) if rng.random() < 0.5 else when  # lines at different minutes
+            minute = when + timedelta(minutes=97 * n) if number % 2 else when  # some run over midnight
             price = 0 if rng.random() < 0.03 else rng.randrange(42, 1500) / 100
             quantity = sign * rng.randrange(1, 25)
             code = rng.choice(["85123A", "71053", "POST", "22423"])
