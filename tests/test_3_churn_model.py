@@ -168,3 +168,12 @@ def test_the_main_reason_is_the_term_that_moves_the_customer_most(churn, orders)
     assert "long overdue by the customer's own rhythm" in set(high)
     assert "long overdue by the customer's own rhythm" not in set(low)
     assert "within the customer's own rhythm" in set(low)
+
+
+def test_what_all_customers_share_is_nobodys_reason(churn, orders):
+    train = churn.labelled(orders, CUTOFF)
+    model = churn.build_model().fit(train[churn.FEATURES], train["churned"])
+    known = churn.features_at(orders, CUTOFF).assign(tenure=20.0)  # far beyond what the model learnt from
+    predicted = churn.predict(model, known, CUTOFF).set_index("customer_id")
+    most_overdue = predicted.loc[known["overdue"].nlargest(20).index, "main_reason"]
+    assert set(most_overdue) == {"long overdue by the customer's own rhythm"}
