@@ -12,6 +12,7 @@ import csv
 import gzip
 import re
 import shutil
+import sys
 import zlib
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
@@ -151,8 +152,16 @@ def arguments() -> Namespace:
     option("--import", type=existing_file, dest="file", metavar="FILE", help="CSV (also .gz), Parquet or Excel")
     option("--columns", type=column_names, default={}, help="order_id=InvoiceNo,customer_id=Client,...")
     option("--dates", choices=("day-first", "month-first"), help="how to read 03/04/2025")
-    option("--decimal", choices=(".", ","), default=".", help="decimal mark of a CSV's numbers (default .)")
-    option("--thousands", choices=(",", ".", " ", "'"), default="", help="their thousands separator")
+    option(
+        "--decimal",
+        choices=(".", ","),
+        default=".",
+        metavar="MARK",
+        help="decimal mark of a CSV's numbers (default .)",
+    )
+    option(
+        "--thousands", choices=(",", ".", " ", "'"), default="", metavar="MARK", help="their thousands separator"
+    )
     option("--encoding", default="utf-8-sig", help="of a CSV (default UTF-8; latin-1, cp1252 ...)")
     option("--accept-rejects", action="store_true", help="load the rest where over 5%% of rows are unusable")
     args = parse(parser)
@@ -456,6 +465,7 @@ def import_orders(args: Namespace, left_out: dict[str, int]) -> Iterator[dict]:
         settings = {"memory_limit": IMPORT_MEMORY, "threads": 2, "temp_directory": disk}
         try:
             con = duckdb.connect(config=settings)
+            con.execute(f"SET enable_progress_bar = {sys.stdout.isatty()}")
             con.execute(f"SET TimeZone = '{time_zone()}'")  # of times without an offset
             header = open_file(con, args, disk)
             columns = choose_columns(args, header)
