@@ -687,7 +687,8 @@ def refuse_foreign_collections(db: Database) -> None:
 def load(db: Database, blocks: Iterator[dict], origin: str, left_out: dict) -> dict[str, int]:
     """Put the blocks' documents in place of the earlier ones, all or nothing; returns their numbers.
 
-    They go into staging collections, which are renamed over the old ones once they are complete.
+    They go into staging collections, which are renamed over the old ones, orders last, once all are
+    complete.
     """
     counts = dict.fromkeys(COLLECTIONS, 0)
     for name in COLLECTIONS:

@@ -280,7 +280,7 @@ def read_orders(
 
     Orders, one row each: customer_id (text, whatever it is in the database; missing for a guest),
     order_date (local time of REPORT_TIMEZONE), amount (paid, to the cent), status (lower case),
-    completed (bool: neither cancelled nor refunded, amount >= 0); with `items` also channel, country
+    completed (bool: status not in NOT_COMPLETED, amount >= 0); with `items` also channel, country
     and items (lists of structs with category, quantity and value).
     The rest, one row per reason: check, rows, amount. Every order is in one of the two.
     """
@@ -302,7 +302,7 @@ def read_orders(
         )
     orders["customer_id"] = orders["customer_id"].replace({"": None})
     orders["order_date"] = local_time(orders["order_date"])
-    orders["amount"] = orders["amount"].round(2)
+    orders["amount"] = orders["amount"].round(2).replace([np.inf, -np.inf], np.nan)
     orders["status"] = orders["status"].str.strip().str.lower().str.removeprefix("wc-").fillna("none")
     orders["completed"] = ~orders["status"].isin(NOT_COMPLETED) & (orders["amount"] >= 0)
     if orders["order_date"].isna().all():
@@ -333,7 +333,7 @@ def why_left_out(orders: pd.DataFrame, as_of: pd.Timestamp) -> np.ndarray:
         stop(f"The orders are in several currencies, {counts}: choose one with REPORT_CURRENCY.")
     reasons = {
         "no readable order_date": orders["order_date"].isna(),
-        "no readable total": ~np.isfinite(orders["amount"]),
+        "no readable total": orders["amount"].isna(),
         "in another currency": currency != (REPORT_CURRENCY.upper() or currency[0]),
         "on or after as_of": orders["order_date"] >= as_of,
     }

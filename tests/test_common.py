@@ -56,6 +56,7 @@ def test_every_order_is_analysed_or_counted_as_left_out(db):
         "no readable total": 3,
         "on or after as_of": 1,
     }
+    assert list(left_out["amount"]) == [4.0, 0.0, 6.0]  # what is no number adds nothing
 
 
 def test_as_of_cannot_be_later_than_the_data(db, capsys):
