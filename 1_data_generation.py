@@ -6,6 +6,7 @@
 The simulated shop is a documented process. A customer of one of three personas signs up, orders at
 gamma-distributed gaps, and after each order may lapse for good: likely in the first few orders,
 rarely once a habit has formed. Seasons bend time itself: the shop's clock runs fast in November.
+In an erratic shop gaps have no rhythm, and who lapses fades away slowly: churn is hard to foretell.
 """
 
 import csv
@@ -15,7 +16,7 @@ import shutil
 import sys
 import zlib
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from glob import escape
 from itertools import chain, islice
 from pathlib import Path
@@ -44,6 +45,7 @@ from common import (
     setting,
     stop,
     time_zone,
+    whole,
 )
 
 # --- the knobs of the simulation ---
@@ -55,6 +57,8 @@ PERSONAS = {  # share of customers; typical days between orders and the gamma sh
     "loyal": {"share": 0.30, "gap": 16, "shape": 6, "early_lapse": 0.04, "later_lapse": 0.001},
 }
 EARLY_ORDERS = 3
+ERRATIC_SHAPE = 1  # with --erratic, in place of the persona's shape: gaps without any rhythm
+ERRATIC_FADING = 1.5  # there, who lapses fades away: each further gap is longer by this factor
 NEVER_ORDERS = 0.03  # share of customers who sign up and leave it at that
 DAYS_TO_FIRST_ORDER = 2  # mean, from the sign-up
 SIGNUPS_YEAR_ON_YEAR = 0.85  # not 1: a launch that cools down; revenue grows by those who stay
@@ -132,8 +136,8 @@ def main() -> None:
             origin = f"imported from {args.file.name}"
         else:
             start = args.end_date + pd.Timedelta(days=1) - pd.DateOffset(years=args.years)
-            blocks = simulate(args.customers, start, args.end_date, args.seed)
-            origin = f"simulated, seed {args.seed}"
+            blocks = simulate(args.customers, start, args.end_date, args.seed, args.erratic)
+            origin = f"simulated, seed {args.seed}" + ", erratic" * args.erratic
         counts = load(db, blocks, origin, left_out)
     say("Loaded", f"{counts['customers']:,} customers and {counts['orders']:,} orders ({origin})")
     say("Into", f"{server()}, database {MONGO_DB}")
@@ -148,6 +152,7 @@ def arguments() -> Namespace:
     option("--years", type=whole(1, 50), default=3, help="of history (default 3)")
     option("--seed", type=whole(0, 2**32), default=42, help="the same seed, the same shop (default 42)")
     option("--end-date", type=iso_date, default="2025-12-31", help="its last day (default 2025-12-31)")
+    option("--erratic", action="store_true", help="irregular gaps and slow fading: churn is hard to foretell")
     option = parser.add_argument_group("to load your own orders").add_argument
     option("--import", type=existing_file, dest="file", metavar="FILE", help="CSV (also .gz), Parquet or Excel")
     option("--columns", type=column_names, default={}, help="order_id=InvoiceNo,customer_id=Client,...")
@@ -182,21 +187,12 @@ def column_names(text: str) -> dict[str, str]:
     return pairs(text, COLUMNS, "--columns")
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """An argparse type: a whole number in this range."""
-
-    def number(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
-        return int(text)
-
-    return number
-
-
 # --- simulating a shop ---
 
 
-def simulate(n_customers: int, start: pd.Timestamp, end: pd.Timestamp, seed: int) -> Iterator[dict]:
+def simulate(
+    n_customers: int, start: pd.Timestamp, end: pd.Timestamp, seed: int, erratic: bool = False
+) -> Iterator[dict]:
     """The shop's documents, a block of customers at a time: {collection: documents}.
 
     Each block draws from a random stream of its own, so it does not depend on the one before.
@@ -211,7 +207,7 @@ def simulate(n_customers: int, start: pd.Timestamp, end: pd.Timestamp, seed: int
         ids = numbered("C", first, n)
         persona = rng.choice(list(PERSONAS), n, p=[p["share"] for p in PERSONAS.values()])
         signup = signup_times(n, days, rng)
-        buyer, bought, lapsed = purchases(persona, signup, days[-1], rng)
+        buyer, bought, lapsed = purchases(persona, signup, days[-1], rng, erratic)
         when = to_dates(bought, days, start)
         orders, lines = fill_baskets(buyer, when, bought / days[-1], catalogue, rng)
         orders, lines = add_credit_notes(orders, lines, end, rng)
@@ -254,23 +250,25 @@ def signup_times(n: int, days: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 
 def purchases(
-    persona: np.ndarray, signup: np.ndarray, end: float, rng: np.random.Generator
+    persona: np.ndarray, signup: np.ndarray, end: float, rng: np.random.Generator, erratic: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Every order's customer (a row number) and time, in that order; every customer's lapse or NaN."""
     buyers, times, lapsed = [], [], np.full(len(signup), np.nan)
     for name, knobs in PERSONAS.items():
         members = np.flatnonzero(persona == name)
+        shape, fading = (ERRATIC_SHAPE, ERRATIC_FADING) if erratic else (knobs["shape"], np.inf)
         expected = end / knobs["gap"]
-        most = int(expected + 6 * np.sqrt(expected / knobs["shape"]) + 6)  # nobody fits in more
-        gaps = rng.gamma(knobs["shape"], knobs["gap"] / knobs["shape"], (len(members), most))
+        most = int(expected + 6 * np.sqrt(expected / shape) + 6)  # nobody fits in more
+        gaps = rng.gamma(shape, knobs["gap"] / shape, (len(members), most))
         gaps[:, 0] = rng.exponential(DAYS_TO_FIRST_ORDER, len(members))
-        time = signup[members, None] + gaps.cumsum(axis=1)
         chance = np.where(np.arange(most) < EARLY_ORDERS, knobs["early_lapse"], knobs["later_lapse"])
-        lapse = rng.random(time.shape) < chance
+        lapse = rng.random(gaps.shape) < chance
         lost_before = np.cumsum(lapse, axis=1) - lapse > 0
-        placed = ~lost_before & (time < end)
+        gaps *= fading ** np.cumsum(lost_before, axis=1)
+        time = signup[members, None] + gaps.cumsum(axis=1)
+        placed = time < end
         placed[rng.random(len(members)) < NEVER_ORDERS] = False
-        row, column = np.nonzero(placed & lapse)  # one at the most: the order after which they lapse
+        row, column = np.nonzero(placed & lapse & ~lost_before)  # the order after which they lapse
         lapsed[members[row]] = time[row, column]
         buyers.append(members[np.nonzero(placed)[0]])
         times.append(time[placed])

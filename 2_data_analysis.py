@@ -16,10 +16,11 @@ from common import (
     BLUE,
     GREY,
     ORDERS,
-    as_of_argument,
+    as_of_parser,
     database,
     load_record,
     new_figure,
+    parse,
     read_customers,
     read_orders,
     require_data_dir,
@@ -45,7 +46,7 @@ SCORES = {"r_score": "recency_days", "f_score": "frequency", "m_score": "monetar
 
 
 def main() -> None:
-    as_of = as_of_argument(__doc__.splitlines()[0])
+    as_of = parse(as_of_parser(__doc__.splitlines()[0])).as_of
     require_data_dir()
     with database() as db:
         orders, left_out, as_of = read_orders(db, as_of, items=True)

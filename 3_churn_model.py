@@ -1,42 +1,50 @@
-"""Step 3: learn from past orders which customers will not order again, and say how well that works.
+"""Step 3: learn from past orders which customers will not order again, and what that puts at risk.
 
     python 3_churn_model.py                       predicts from the midnight after the last order
     python 3_churn_model.py --as-of 2025-07-01    as it would have then, from the orders before that day
+    python 3_churn_model.py --horizon 60          looks 60 days ahead in place of 90
 
-A customer has churned at a cutoff if no completed order follows within HORIZON_DAYS. Features see
-only what came before the cutoff; the model learns at earlier cutoffs and is tested at the latest one
-whose window has passed; windows never overlap.
+A customer has churned at a cutoff if no completed order follows within the horizon. Features see only
+what came before the cutoff; the model learns at earlier cutoffs and is tested at the latest one whose
+window has passed; windows never overlap. What a customer is expected to spend is the chance to stay
+times what those like them who stayed have spent.
 """
+
+from argparse import Namespace
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import (
-    accuracy_score,
-    average_precision_score,
-    brier_score_loss,
-    confusion_matrix,
-    log_loss,
-    precision_recall_curve,
-    roc_auc_score,
-    roc_curve,
-)
+from pymongo.database import Database
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression, PoissonRegressor
+from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from common import (
     BLUE,
+    DATA_DIR,
     GREY,
     ORANGE,
-    as_of_argument,
+    ORDERS,
+    as_of_parser,
+    as_type,
     database,
+    load_record,
     new_figure,
+    parse,
+    read,
     read_orders,
     require_data_dir,
     save,
     say,
     stop,
+    whole,
 )
 
 # --- the rules ---
@@ -45,150 +53,332 @@ HORIZON_DAYS = 90  # a customer who orders nothing for so long after the cutoff 
 MINIMUM_PER_KIND = 50  # customers who churned, and who stayed, in training and in the test
 THRESHOLD = 0.5  # churn is called from this probability on
 RISK_BANDS = {"low": 0.0, "medium": 0.3, "high": 0.7}  # from this probability on, in rising order
-CALIBRATION_BINS = 10
 
-FEATURES = ["overdue", "orders", "overdue_x_orders", "tenure"]
-REASONS = {  # in words, where a feature is above most customers', and where below; overdue speaks for its product
-    "overdue": ("long overdue by the customer's own rhythm", "within the customer's own rhythm"),
-    "orders": ("many orders so far", "few orders so far"),
-    "tenure": ("a customer for a long time", "a customer for a short time"),
+CONTACT_COST = 1.0  # of reaching one customer, in the currency of the orders; put in your own four
+OFFER_COST = 5.0  # of the offer, for whoever takes it: those it keeps, and all who would have stayed
+SUCCESS_RATE = 0.10  # share of those about to churn whom contact and offer keep
+MARGIN = 0.40  # what is left of a unit of revenue once the goods are paid
+
+FEATURES = {  # and the reason that each speaks for; what pace is made of makes sense together alone
+    "overdue": "rhythm",
+    "gap": "pace",
+    "orders": "pace",
+    "irregularity": "irregularity",
+    "tenure": "pace",
+    "momentum": "momentum",
+    "spend": "spend",
+    "spend_trend": "spend_trend",
+    "refunds": "refunds",
+    "one_order": "pace",
 }
-POPULATIONS = {"all": 0, "established": HORIZON_DAYS}  # first order so many days before the cutoff
+REASONS = {  # in words, for a customer who is above the others in it, and below
+    "rhythm": ("long overdue by the customer's own rhythm", "within the customer's own rhythm"),
+    "pace": ("many orders for the time as a customer", "few orders for the time as a customer"),
+    "irregularity": ("orders at irregular intervals", "orders at regular intervals"),
+    "momentum": ("more orders of late than before", "fewer orders of late than before"),
+    "spend": ("large orders", "small orders"),
+    "spend_trend": ("larger orders of late than before", "smaller orders of late than before"),
+    "refunds": ("many refunds", "few refunds"),
+}
+SPEAKS_FOR_CHURN = {"rhythm": "above", "pace": "below", "momentum": "below"}  # the others: as the model has it
+CURVED = ["overdue", "gap", "orders"]  # these enter with their squares and products too
+SEASON = ["season_sin", "season_cos"]  # what is learnt of the time of the year, once seen twice
+YEAR = pd.Timedelta(days=365)
+
+REGULARISATION = {"logisticregression__C": [0.001, 0.01, 0.1, 1, 10]}  # the lower, the stronger
+FOLDS = 5  # of customers, to choose among these
+RESAMPLES = 200  # of customers, for the intervals of the metrics
+BINS = 10  # groups of customers, to compare predicted with observed churn
+SEED = 0
 
 
 def main() -> None:
-    as_of = as_of_argument(__doc__.splitlines()[0])
+    args = arguments()
     require_data_dir()
     with database() as db:
-        orders, _, as_of = read_orders(db, as_of)
+        orders, _, as_of = read_orders(db, args.as_of)
+        truth = read_truth(db)
     orders = orders.dropna(subset="customer_id")  # nobody can tell whether a guest comes back
+    horizon = pd.Timedelta(days=args.horizon)
 
-    *earlier, last = choose_cutoffs(orders, as_of)
-    train = pd.concat([labelled(orders, cutoff) for cutoff in earlier])
-    test = labelled(orders, last)
+    cutoffs = choose_cutoffs(orders, as_of, horizon)
+    *earlier, test = history = [labelled(orders, cutoff, horizon) for cutoff in cutoffs]
+    train = pd.concat(earlier)
     require_both_kinds(train, test)
-    model = build_model().fit(train[FEATURES], train["churned"])
-    span = f"{earlier[0]:%Y-%m-%d} to {earlier[-1]:%Y-%m-%d}"
+    models = tune_churn(train), fit_spending(train)
+    span = f"{cutoffs[0]:%Y-%m-%d} to {cutoffs[-2]:%Y-%m-%d}"
     say("Fitted", f"on {len(train):,} rows, one per customer and cutoff: {len(earlier)} cutoffs, {span}")
 
-    test["probability"] = model.predict_proba(test[FEATURES])[:, 1]
-    metrics = evaluate(train, test)
-    report(metrics, last)
+    judged = probabilities(models[0], train, test, truth)
+    metrics = evaluate(train, test, judged, horizon)
+    report(metrics, cutoffs[-1])
+    today = features_at(orders, as_of, horizon)
+    revenue, factor = forecast(models, orders, history, today)
+    predictions = predict(models, today, horizon, factor, segments_at(as_of, today.index))
+    profit = profit_curve(predictions)
+    report_money(revenue, profit)
     tables = {
-        "churn_predictions": predict(model, features_at(orders, as_of), as_of),
+        "churn_predictions": predictions,
         "churn_model_metrics": metrics,
-        "churn_calibration": calibration(test),
-        "churn_coefficients": coefficients(model),
+        "churn_calibration": calibration(test["churned"], judged["logistic_regression"]),
+        "churn_coefficients": coefficients(models[0]),
+        "churn_profit_curve": profit,
+        "revenue_forecast": revenue,
     }
-    save(tables, draw_figures(test, tables))
+    save(tables, draw_figures(test, judged, tables))
     say("Next", "open the CSV files in Power BI; data/README.md says what is in them")
+
+
+def arguments() -> Namespace:
+    """The command line."""
+    parser = as_of_parser(__doc__.splitlines()[0])
+    days = f"how far to look ahead (default {HORIZON_DAYS})"
+    parser.add_argument("--horizon", type=whole(7, YEAR.days), default=HORIZON_DAYS, metavar="DAYS", help=days)
+    return parse(parser)
 
 
 # --- what the model sees, and what it is to foretell ---
 
 
-def choose_cutoffs(orders: pd.DataFrame, as_of: pd.Timestamp) -> list[pd.Timestamp]:
+def choose_cutoffs(orders: pd.DataFrame, as_of: pd.Timestamp, horizon: pd.Timedelta) -> list[pd.Timestamp]:
     """Cutoffs one horizon apart, in order of time: the last one's window ends at as_of, the first has
     a horizon of history before it. At least two: one to learn at and one to be tested at."""
-    horizon = pd.Timedelta(days=HORIZON_DAYS)
     first = orders.loc[orders["completed"], "order_date"].min()
     n = int((as_of - first) / horizon) - 1
     if n < 2:
         stop(
             f"The completed orders before {as_of:%Y-%m-%d} span {(as_of - first).days} days, and the model "
-            f"needs {3 * HORIZON_DAYS} to look back on, to learn from and to be tested on: load more history."
+            f"needs {3 * horizon.days} to look back on, to learn from and to be tested on: load more history, or "
+            f"look less far ahead with --horizon."
         )
     return [as_of - k * horizon for k in range(n, 0, -1)]
 
 
-def features_at(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
-    """What is known of each customer at the cutoff, from the completed orders before it alone.
+def features_at(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) -> pd.DataFrame:
+    """What is known of each customer at the cutoff, from the orders before it alone.
 
-    One row per customer, indexed by customer_id: recency_days and tenure_days (since the last and
-    the first order, in days and their fractions), and FEATURES. Counts and days enter as logarithms,
-    because a step from 1 to 2 weighs more than one from 101 to 102; the product lets the same delay
-    say more of a steady buyer.
+    One row per customer with a completed order, indexed by customer_id: cutoff, recency_days and
+    tenure_days (since the last and the first order, in days and their fractions), FEATURES, SEASON.
+    The KPI dictionary gives each formula. Counts, days and amounts enter as logarithms, because a
+    step from 1 to 2 weighs more than one from 101 to 102. A few orders say little of a habit, so all
+    customers' average counts like one gap, or one order, more; for a customer with a single order
+    the average gap stands alone.
     """
-    past = orders[orders["completed"] & (orders["order_date"] < cutoff)]
-    known = past.groupby("customer_id")["order_date"].agg(first="min", last="max", n="size")
-    day = pd.Timedelta(days=1)
-    known["recency_days"] = (cutoff - known["last"]) / day
-    known["tenure_days"] = (cutoff - known["first"]) / day
-    # A customer's own gap between orders; few orders say little of it, so all customers' mean gap
-    # counts like one gap more (and alone, for a customer with a single order).
-    span, gaps = known["tenure_days"] - known["recency_days"], known["n"] - 1
-    usual = span.sum() / gaps.sum() if gaps.sum() else HORIZON_DAYS
-    overdue = np.log1p(known["recency_days"]) - np.log1p((span + usual) / (gaps + 1))
-    orders = np.log(known["n"])
-    return known[["recency_days", "tenure_days"]].assign(
-        overdue=overdue,
-        orders=orders,
-        overdue_x_orders=overdue * orders,
-        tenure=np.log1p(known["tenure_days"]),
+    before = orders[orders["order_date"] < cutoff]
+    past = before[before["completed"]].sort_values(["customer_id", "order_date"])
+    customer, day = past["customer_id"], pd.Timedelta(days=1)
+    gap = (past["order_date"].diff() / day).where(customer == customer.shift())
+    late = past["order_date"] >= cutoff - horizon
+    past = past.assign(gap_squared=gap**2, late=late, late_amount=past["amount"].where(late))
+    known = past.groupby("customer_id").agg(
+        first=("order_date", "min"),
+        last=("order_date", "max"),
+        n=("order_date", "size"),
+        paid=("amount", "sum"),
+        gap_squared=("gap_squared", "sum"),
+        late=("late", "sum"),
+        late_paid=("late_amount", "sum"),
+    )
+    refunds = before.loc[before["amount"] < 0].groupby("customer_id").size().reindex(known.index, fill_value=0)
+    recency, tenure = (cutoff - known["last"]) / day, (cutoff - known["first"]) / day
+    n, span = known["n"], tenure - recency
+    usual = span.sum() / (n - 1).sum() if (n > 1).any() else horizon / day
+    gap = (span + usual) / n
+    order = (known["paid"] + known["paid"].sum() / n.sum()) / (n + 1)
+    expected = n * (horizon / day / tenure).clip(upper=1)  # of late orders, had they come evenly
+    season = 2 * np.pi * cutoff.day_of_year / 365.25
+    return pd.DataFrame(
+        {
+            "cutoff": cutoff,
+            "recency_days": recency,
+            "tenure_days": tenure,
+            "overdue": np.log1p(recency) - np.log1p(gap),
+            "gap": np.log1p(gap),
+            "orders": np.log(n),
+            "irregularity": np.log((known["gap_squared"] + 2 * usual**2) / n / gap**2) / 2,
+            "tenure": np.sqrt(tenure),
+            "momentum": np.log((known["late"] + 1) / (expected + 1)),
+            "spend": np.log1p(order),
+            "spend_trend": np.log1p((known["late_paid"] + order) / (known["late"] + 1)) - np.log1p(order),
+            "refunds": refunds / (n + refunds),
+            "one_order": (n == 1).astype(float),
+            "season_sin": np.sin(season),
+            "season_cos": np.cos(season),
+        }
     )
 
 
-def labelled(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
-    """features_at(cutoff), and churned: whether no completed order falls in the horizon from it on."""
-    end = cutoff + pd.Timedelta(days=HORIZON_DAYS)
-    window = orders[orders["completed"] & orders["order_date"].between(cutoff, end, inclusive="left")]
-    known = features_at(orders, cutoff)
-    return known.assign(churned=~known.index.isin(window["customer_id"].unique()))
+def labelled(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) -> pd.DataFrame:
+    """features_at(cutoff) with what the horizon from it on brought: churned (whether no completed
+    order came), revenue (net)."""
+    window = orders[orders["order_date"].between(cutoff, cutoff + horizon, inclusive="left")]
+    known = features_at(orders, cutoff, horizon)
+    stayed = window.loc[window["completed"], "customer_id"].unique()
+    revenue = net(window).groupby("customer_id")["amount"].sum()
+    return known.assign(
+        churned=~known.index.isin(stayed),
+        revenue=revenue.reindex(known.index, fill_value=0.0),
+    )
+
+
+def net(orders: pd.DataFrame) -> pd.DataFrame:
+    """The orders whose amounts add up to net revenue: the completed ones, and refunds."""
+    return orders[orders["completed"] | (orders["amount"] < 0)]
 
 
 def require_both_kinds(*samples: pd.DataFrame) -> None:
     """Stop where a sample has too few who churned, or too few who stayed, to learn from or be tested on."""
     for kind, verb in ((True, "churned"), (False, "stayed")):
-        n = min((sample["churned"] == kind).sum() for sample in samples)
+        n, of = min(((sample["churned"] == kind).sum(), len(sample)) for sample in samples)
         if n < MINIMUM_PER_KIND:
+            more = f"about {-(-MINIMUM_PER_KIND // n)} times as many customers" if n else "customers of both kinds"
             stop(
-                f"Only {n} customers {verb} within {HORIZON_DAYS} days; to learn from and be tested on, the "
-                f"model needs {MINIMUM_PER_KIND} each: load more customers."
+                f"Only {n} of {of:,} customers {verb} within the horizon; to learn from and be tested on, the "
+                f"model needs {MINIMUM_PER_KIND} who churned and {MINIMUM_PER_KIND} who stayed: load {more}, or "
+                f"change --horizon."
             )
 
 
-def build_model() -> Pipeline:
-    """Standardised features into a logistic regression."""
-    return make_pipeline(StandardScaler().set_output(transform="pandas"), LogisticRegression())
+def read_truth(db: Database) -> pd.DataFrame | None:
+    """What the generator knows of a simulated shop, for the report alone; None for a real shop.
+
+    One row per customer, indexed by customer_id: persona (a number), lapsed_on.
+    """
+    if not load_record(db, ORDERS):
+        return None
+    names = {"customer_id": "_id", "persona": "persona", "lapsed_on": "lapsed_on"}
+    kinds = {"customer_id": "string", "persona": "string", "lapsed_on": "date"}
+    columns = {name: as_type(kind, names, name) for name, kind in kinds.items()}
+    truth = read(db["simulation_truth"], columns).set_index("customer_id")
+    return truth.assign(persona=truth["persona"].astype("category").cat.codes) if len(truth) else None
+
+
+def segments_at(as_of: pd.Timestamp, customers: pd.Index) -> pd.Series:
+    """Each customer's RFM segment from script 2's file, where that is of the same moment; else missing."""
+    path = DATA_DIR / "rfm_analysis.csv"
+    rfm = pd.read_csv(path, dtype={"customer_id": str}, parse_dates=["last_order_date"]) if path.exists() else None
+    if rfm is None or set(rfm["last_order_date"] + pd.to_timedelta(rfm["recency_days"], "D")) != {as_of}:
+        say("Noted", f"no segments: rfm_analysis.csv is not of {as_of:%Y-%m-%d}; run 2_data_analysis.py first")
+        return pd.Series(index=customers, dtype="str")
+    return rfm.set_index("customer_id")["segment"].reindex(customers)
+
+
+# --- the models ---
+
+
+def churn_model() -> Pipeline:
+    """Standardised features, the CURVED ones with squares and products, into a logistic regression."""
+    curves = ColumnTransformer(
+        [("curved", PolynomialFeatures(2, include_bias=False), CURVED)],
+        remainder="passthrough",
+        verbose_feature_names_out=False,
+    )
+    scale, rescale = (StandardScaler().set_output(transform="pandas") for _ in range(2))
+    curves.set_output(transform="pandas")
+    return make_pipeline(scale, curves, rescale, LogisticRegression(solver="newton-cholesky"))
+
+
+def terms(train: pd.DataFrame) -> list[str]:
+    """What the models see of these rows: the season only where the cutoffs span two years."""
+    seen = train["cutoff"].max() - train["cutoff"].min()
+    return [*FEATURES, *(SEASON if seen >= 2 * YEAR else [])]
+
+
+def tune_churn(train: pd.DataFrame) -> Pipeline:
+    """The churn model, its regularisation that of the best log loss on customers it was not fitted on."""
+    customers, _ = pd.factorize(train.index)
+    folds = GroupKFold(FOLDS, shuffle=True, random_state=SEED).split(customers, groups=customers)
+    search = GridSearchCV(churn_model(), REGULARISATION, cv=list(folds), scoring="neg_log_loss")
+    return search.fit(train[terms(train)], train["churned"]).best_estimator_
+
+
+def fit_spending(train: pd.DataFrame) -> Pipeline:
+    """What who stays spends within the horizon: a Poisson regression of their net revenue.
+
+    Amounts below 0 count as 0 and all are scaled alike, so that refunds come off everybody's.
+    """
+    stayed = train[~train["churned"]]
+    spent = stayed["revenue"].clip(lower=0)
+    model = make_pipeline(StandardScaler(), PoissonRegressor(alpha=1e-3, solver="newton-cholesky", max_iter=1000))
+    return model.fit(stayed[terms(train)], spent * train["revenue"].sum() / spent.sum())
+
+
+def foretell(models: tuple[Pipeline, Pipeline], known: pd.DataFrame, factor: float = 1.0) -> pd.DataFrame:
+    """One row per row of `known`: churn_probability, if_staying (net revenue within the horizon if the
+    customer stays, times the season's factor), expected_revenue (that times the chance to stay)."""
+    churn, spending = models
+    seen = known[churn.feature_names_in_]
+    churning, if_staying = churn.predict_proba(seen)[:, 1], factor * spending.predict(seen)
+    expected = ((1 - churning) * if_staying).round(2)
+    table = {"churn_probability": churning, "if_staying": if_staying, "expected_revenue": expected}
+    return pd.DataFrame(table, index=known.index)
+
+
+def probabilities(
+    model: Pipeline, train: pd.DataFrame, test: pd.DataFrame, truth: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Churn probabilities of the test rows: of the model, of boosted trees on the same features, and,
+    where the shop is simulated, of a judge who also knows each customer's persona and past lapse."""
+    columns = list(model.feature_names_in_)
+    judged = pd.DataFrame({"logistic_regression": model.predict_proba(test[columns])[:, 1]}, index=test.index)
+    judged["gradient_boosting"] = boost(train, test, columns)
+    if truth is not None:
+        informed = (with_truth(frame, truth) for frame in (train, test))
+        judged["informed_judge"] = boost(*informed, [*columns, "persona", "days_since_lapse"])
+    return judged
+
+
+def boost(train: pd.DataFrame, test: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    """Churn probabilities of the test rows, by gradient boosted trees."""
+    trees = HistGradientBoostingClassifier(learning_rate=0.05, early_stopping=True, random_state=SEED)
+    return trees.fit(train[columns], train["churned"]).predict_proba(test[columns])[:, 1]
+
+
+def with_truth(known: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+    """The rows with what the generator knows at their cutoff: persona, days_since_lapse (or missing)."""
+    persona, lapsed_on = (truth[name].reindex(known.index) for name in ("persona", "lapsed_on"))
+    days = (known["cutoff"] - lapsed_on) / pd.Timedelta(days=1)
+    return known.assign(persona=persona, days_since_lapse=days.where(days > 0))
 
 
 # --- how good it is ---
 
 
-def evaluate(train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
-    """The model beside two baselines, each tuned on the training rows: model, population, metric, value.
+def evaluate(train: pd.DataFrame, test: pd.DataFrame, judged: pd.DataFrame, horizon: pd.Timedelta) -> pd.DataFrame:
+    """The models beside two baselines that are tuned on the training rows: model, population, metric,
+    value, and the 95% interval low to high over resampled customers.
 
     majority_class gives everybody the share that churned; recency_rule calls churned who has been
-    away for more than threshold_days, the number that was right most often.
+    away for more than threshold_days, the number that was right most often. A population with
+    fewer than MINIMUM_PER_KIND who churned, or who stayed, is left out.
     """
     rows = []
-    for population, days in POPULATIONS.items():
+    for population, days in {"all": 0, "established": horizon.days}.items():
         past, now = (frame[frame["tenure_days"] >= days] for frame in (train, test))
-        churned, away = now["churned"], now["recency_days"]
-        base = past["churned"].mean()
+        if now["churned"].value_counts().reindex([False, True], fill_value=0).min() < MINIMUM_PER_KIND:
+            continue
+        churned, away = now["churned"].to_numpy(), now["recency_days"].to_numpy()
+        share = past["churned"].mean()
         threshold = best_threshold(past["recency_days"], past["churned"])
         long_away = past["churned"].groupby(past["recency_days"] > threshold).mean()
-        long_away = long_away.reindex([False, True], fill_value=base)  # where nobody was away so long
-        judged = {  # the probability, and what ranks the customers
-            "logistic_regression": (now["probability"], now["probability"]),
-            "recency_rule": ((away > threshold).map(long_away), away),
-            "majority_class": (pd.Series(base, index=now.index), pd.Series(base, index=now.index)),
-        }
-        for model, (probability, rank) in judged.items():
-            called = away > threshold if model == "recency_rule" else probability >= THRESHOLD
-            values = {
-                "customers": len(now),
-                "churn_rate": churned.mean(),
-                "accuracy": accuracy_score(churned, called),
-                "roc_auc": roc_auc_score(churned, rank),
-                "average_precision": average_precision_score(churned, rank),
-                "brier_score": brier_score_loss(churned, probability),
-                "log_loss": log_loss(churned, probability, labels=[False, True]),
-            }
+        rule = pd.Series(away > threshold).map(long_away).fillna(share).to_numpy()
+        scores = {name: scorer(churned, p.to_numpy()) for name, p in judged.loc[now.index].items()}
+        scores["recency_rule"] = scorer(churned, rule, rank=away, called=away > threshold)
+        scores["majority_class"] = scorer(churned, np.full(len(now), share))
+
+        rng = np.random.default_rng(SEED)
+        resamples = [rng.integers(len(now), size=len(now)) for _ in range(RESAMPLES)]
+        weights = [np.ones(len(now)), *(np.bincount(sample, minlength=len(now)) for sample in resamples)]
+        for model, score in scores.items():
+            drawn = pd.DataFrame([score(weight) for weight in weights])
+            values = pd.DataFrame(
+                {"value": drawn.iloc[0], "low": drawn.quantile(0.025), "high": drawn.quantile(0.975)}
+            )
+            values.loc["customers", "value"] = len(now)
             if model == "recency_rule":
-                values["threshold_days"] = threshold
-            rows += [(model, population, metric, value) for metric, value in values.items()]
-    return pd.DataFrame(rows, columns=["model", "population", "metric", "value"]).round(6)
+                values.loc["threshold_days", "value"] = threshold
+            rows.append(values.rename_axis("metric").reset_index().assign(model=model, population=population))
+    return pd.concat(rows)[["model", "population", "metric", "value", "low", "high"]].round(6)
 
 
 def best_threshold(recency_days: pd.Series, churned: pd.Series) -> int:
@@ -199,12 +389,97 @@ def best_threshold(recency_days: pd.Series, churned: pd.Series) -> int:
     return int(candidates[(within[0] - within[1]).argmax()])
 
 
+def scorer(
+    churned: np.ndarray,
+    probability: np.ndarray,
+    rank: np.ndarray | None = None,
+    called: np.ndarray | None = None,
+) -> Callable[[np.ndarray], dict[str, float]]:
+    """A function from customers' weights to the model's metrics by name.
+
+    It sorts once, so that hundreds of resamples (weights 0, 1, 2 ...) cost little. `rank` (default:
+    the probability) orders the customers, `called` says who is called churned. scikit-learn's
+    metrics with sample_weight give the same values; calibration_error is the mean distance of
+    predicted from observed churn over BINS groups of equal size, lift_top_decile the churn among the
+    tenth that ranks first over that of all.
+    """
+    rank = probability if rank is None else rank
+    called = probability >= THRESHOLD if called is None else called
+    order, ends = ranking(rank)
+    edges = np.arange(BINS + 1) * len(order) // BINS  # the weights of a resample add up to its size
+    right = (called == churned)[order]
+    churned, probability = churned[order], probability[order]
+    distance = (probability - churned) ** 2
+    surprise = -np.log(np.where(churned, probability, 1 - probability).clip(np.finfo(float).eps))
+
+    def scores(weight: np.ndarray) -> dict[str, float]:
+        weight = weight[order]
+        seen, churners, expected = (running(weight * part, ends) for part in (1, churned, probability))
+        total, all_churners = seen[-1], churners[-1]
+        stayers = seen - churners
+        first_seen, first_churners = total - seen[::-1], all_churners - churners[::-1]  # from the top
+        precision = first_churners[1:] / np.maximum(first_seen[1:], 1)
+        tenths = np.diff(np.interp(edges, seen, expected - churners))
+        top = np.interp(total / 10, first_seen, first_churners)
+        return {
+            "churn_rate": all_churners / total,
+            "accuracy": weight @ right / total,
+            "roc_auc": np.trapezoid(stayers, churners) / (all_churners * stayers[-1]),
+            "average_precision": np.diff(first_churners) @ precision / all_churners,
+            "brier_score": weight @ distance / total,
+            "log_loss": weight @ surprise / total,
+            "calibration_error": np.abs(tenths).sum() / total,
+            "lift_top_decile": 10 * top / all_churners,
+        }
+
+    return scores
+
+
+def ranking(rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows in rising order, and the position in it of the last of each run of equals."""
+    order = np.argsort(rank, kind="stable")
+    return order, np.flatnonzero(np.diff(rank[order], append=np.inf))
+
+
+def running(values: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """0, then the running total of the values at each of the ends."""
+    return np.append(0.0, np.cumsum(values)[ends])
+
+
+def calibration(churned: pd.Series, probability: pd.Series) -> pd.DataFrame:
+    """Predicted and observed churn in BINS groups of equal size, by rising probability; those with
+    equal probabilities are shared out evenly.
+
+    One row per group: bin, customers, mean_predicted, observed_rate.
+    """
+    order, ends = ranking(probability.to_numpy())
+    parts = (np.ones(len(order)), probability.to_numpy()[order], churned.to_numpy()[order])
+    seen, expected, churners = (running(part, ends) for part in parts)
+    edges = np.arange(BINS + 1) * len(order) // BINS
+    size = np.diff(edges)
+    table = {"bin": np.arange(1, BINS + 1), "customers": size}
+    table["mean_predicted"] = np.diff(np.interp(edges, seen, expected)) / size
+    table["observed_rate"] = np.diff(np.interp(edges, seen, churners)) / size
+    return pd.DataFrame(table).round(6)
+
+
+def coefficients(model: Pipeline) -> pd.DataFrame:
+    """One row per term: feature, coefficient (log-odds per standard deviation), odds_ratio (its exp)."""
+    weights = model[-1].coef_[0]
+    return pd.DataFrame(
+        {"feature": model[:-1].get_feature_names_out(), "coefficient": weights, "odds_ratio": np.exp(weights)}
+    ).round(6)
+
+
 def report(metrics: pd.DataFrame, cutoff: pd.Timestamp) -> None:
-    """Say how the model did on the customers that it was not fitted on, next to the baselines."""
-    value = metrics.pivot(index=["population", "model"], columns="metric", values="value")
-    for population in POPULATIONS:
-        of = value.loc[population]
-        model, rule = of.loc["logistic_regression"], of.loc["recency_rule"]
+    """Say how the model did on the customers that it was not fitted on, next to what else there is."""
+    for population, rows in metrics.groupby("population"):
+        of = rows.pivot(index="model", columns="metric", values="value")
+        model, rule, guess = of.loc["logistic_regression"], of.loc["recency_rule"], of.loc["majority_class"]
+
+        def both(name: str, of: pd.DataFrame = of) -> str:
+            return f"{of.loc[name, 'accuracy']:.1%}, {of.loc[name, 'roc_auc']:.3f}"
+
         say(
             "Tested",
             f"at {cutoff:%Y-%m-%d} on {model['customers']:,.0f} customers ({population}), of whom "
@@ -212,85 +487,210 @@ def report(metrics: pd.DataFrame, cutoff: pd.Timestamp) -> None:
         )
         say(
             "",
-            f"where one guess for all has {of.loc['majority_class', 'accuracy']:.1%}, 0.500; and 'away over "
-            f"{rule['threshold_days']:.0f} days' {rule['accuracy']:.1%}, {rule['roc_auc']:.3f}",
+            f"where one guess for all has {guess['accuracy']:.1%}, 0.500; 'away over "
+            f"{rule['threshold_days']:.0f} days' {both('recency_rule')}; boosted trees "
+            f"{both('gradient_boosting')}",
+        )
+        if "informed_judge" in of.index:
+            say(
+                "",
+                f"and a judge who knows who has lapsed {both('informed_judge')}: nobody can do much better here",
+            )
+        say("", f"predicted and observed churn differ by {model['calibration_error']:.1%} on average")
+
+
+# --- what it says of today's customers, and what that is worth ---
+
+
+def forecast(
+    models: tuple[Pipeline, Pipeline], orders: pd.DataFrame, history: list[pd.DataFrame], today: pd.DataFrame
+) -> tuple[pd.DataFrame, float]:
+    """Net revenue of the customers known at its start, for past windows, the tested one and the coming
+    one; and the factor for the season by which the models' revenue of the coming one is multiplied.
+
+    One row per window: window_start, window_end (the midnight it ends at), forecast, low, high, actual,
+    naive_last_window and naive_year_before (what these customers spent in the window before, and a
+    year before). Each forecast is of models fitted at cutoffs at least one horizon before it. low and
+    high are as far off as the worst forecast before, made in the same way: with n of those, the next
+    is as likely to be worse as any of them, 1 in n + 1.
+    """
+    horizon = history[1]["cutoff"].iloc[0] - history[0]["cutoff"].iloc[0]
+    first, tested = (history[i]["cutoff"].iloc[0] for i in (0, -1))
+    seasonal = tested - YEAR >= first
+    paid = net(orders).set_index("order_date")["amount"].sort_index()
+
+    def spent(start: pd.Timestamp) -> float:
+        """Net revenue of the horizon from `start` on; missing for a time before the first order."""
+        return (
+            paid[(paid.index >= start) & (paid.index < start + horizon)].sum()
+            if start >= paid.index[0]
+            else np.nan
         )
 
+    rows, worst, factor = [], np.nan, 1.0
+    for n, known in enumerate([*history[1:], today], 1):
+        start = known["cutoff"].iloc[0]
+        if seasonal and start - YEAR < first:
+            continue  # made without the season, it says nothing of those made with it
+        learnt = history[: min(n, len(history) - 1)]
+        fitted = models if len(learnt) == len(history) - 1 else refit(models, pd.concat(learnt))
+        if seasonal:
+            then = labelled(orders, start - YEAR, horizon)
+            factor = then["revenue"].sum() / foretell(fitted, then)["expected_revenue"].sum()
+        predicted = foretell(fitted, known, factor)["expected_revenue"].sum()
+        actual = known["revenue"].sum() if "revenue" in known else np.nan
+        rows.append(
+            {
+                "window_start": start,
+                "window_end": start + horizon,
+                "forecast": predicted,
+                "low": predicted * max(1 - worst, 0.0),
+                "high": predicted * (1 + worst),
+                "actual": actual,
+                "naive_last_window": spent(start - horizon),
+                "naive_year_before": spent(start - YEAR),
+            }
+        )
+        worst = np.fmax(worst, abs(actual / predicted - 1))
+    money = rows[0].keys() - {"window_start", "window_end"}
+    return pd.DataFrame(rows).round(dict.fromkeys(money, 2)), factor
 
-def calibration(test: pd.DataFrame) -> pd.DataFrame:
-    """Predicted and observed churn in groups of equal size, by rising probability.
 
-    One row per group: bin, customers, mean_predicted, observed_rate.
+def refit(models: tuple[Pipeline, Pipeline], train: pd.DataFrame) -> tuple[Pipeline, Pipeline]:
+    """The same models, fitted on these rows alone."""
+    return clone(models[0]).fit(train[terms(train)], train["churned"]), fit_spending(train)
+
+
+def predict(
+    models: tuple[Pipeline, Pipeline],
+    today: pd.DataFrame,
+    horizon: pd.Timedelta,
+    factor: float,
+    segments: pd.Series,
+) -> pd.DataFrame:
+    """One row per customer, by falling revenue at risk: the columns of churn_predictions.csv.
+
+    At risk is what churn is expected to cost: its probability times what the customer would spend by
+    staying. Who has been away for a horizon has churned already and has nothing left to lose.
     """
-    ranked = test.sort_values("probability", kind="stable")
-    bins = np.arange(len(ranked)) * CALIBRATION_BINS // len(ranked) + 1
-    table = ranked.groupby(bins).agg(
-        customers=("churned", "size"),
-        mean_predicted=("probability", "mean"),
-        observed_rate=("churned", "mean"),
-    )
-    return table.round(6).rename_axis("bin").reset_index()
+    told = foretell(models, today, factor)
+    churning, lost = told["churn_probability"], told["if_staying"].where(today["recency_days"] <= horizon.days, 0)
+    kept = churning * SUCCESS_RATE * (MARGIN * lost - OFFER_COST).where(lost > 0, 0)
+    main, second = reasons(models[0], today, churning.to_numpy())
+    table = {
+        "customer_id": today.index,
+        "as_of": today["cutoff"],
+        "segment": segments,
+        "churn_probability": churning.round(6),
+        "risk_band": pd.cut(churning, [*RISK_BANDS.values(), np.inf], right=False, labels=list(RISK_BANDS)),
+        "expected_revenue": told["expected_revenue"],
+        "revenue_at_risk": (churning * lost).round(2),
+        "contact_profit": (kept - (1 - churning) * OFFER_COST - CONTACT_COST).round(2),
+        "main_reason": main,
+        "second_reason": second,
+    }
+    ranked = pd.DataFrame(table).sort_index().sort_values("revenue_at_risk", ascending=False, kind="stable")
+    return ranked.reset_index(drop=True)
 
 
-def coefficients(model: Pipeline) -> pd.DataFrame:
-    """One row per feature: feature, coefficient (log-odds per standard deviation), odds_ratio (its exp)."""
-    weights = model[-1].coef_[0]
-    return pd.DataFrame({"feature": FEATURES, "coefficient": weights, "odds_ratio": np.exp(weights)}).round(6)
+def reasons(model: Pipeline, known: pd.DataFrame, probability: np.ndarray) -> np.ndarray:
+    """The two reasons, in words, that set each customer furthest apart, in log-odds, from the average
+    of those for whom the model says the opposite; missing where none does; shape (2, customers).
 
-
-# --- what it says of today's customers ---
-
-
-def predict(model: Pipeline, known: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """One row per customer: the columns of churn_predictions.csv.
-
-    The main reason is the feature that moves the customer's log-odds furthest from the average of
-    today's customers, in the direction of the prediction.
+    A product's share is split between its two features (their Shapley values, were they independent).
     """
-    probability = model.predict_proba(known[FEATURES])[:, 1]
-    scaled = model[0].transform(known[FEATURES])
-    beyond = scaled - scaled.mean()
-    moves = beyond * model[-1].coef_[0]
-    moves["overdue"] += moves["overdue_x_orders"]
-    moves = moves[list(REASONS)].to_numpy()
-    main = np.where(probability >= THRESHOLD, moves.argmax(axis=1), moves.argmin(axis=1))
-    below = beyond[list(REASONS)].to_numpy()[np.arange(len(known)), main] < 0
-    words = np.array(list(REASONS.values()), dtype=object)
-    bands = [*RISK_BANDS.values(), np.inf]
+    called = probability >= THRESHOLD
+    pace = known["orders"] - np.log1p(known["tenure_days"])
+    values = known.assign(rhythm=known["overdue"], pace=pace)[list(REASONS)]
+    seen = model[:-1].transform(known[model.feature_names_in_])
+    share = pd.DataFrame(0.0, index=seen.columns, columns=list(REASONS))
+    for term in seen:
+        for feature in set(parts := term.removesuffix("^2").split()) & FEATURES.keys():
+            share.loc[term, FEATURES[feature]] += 1 / len(parts)
+
+    sides = [SPEAKS_FOR_CHURN.get(reason) for reason in REASONS]  # to be on the other one is no reason for it
+    odd = {kind: [{None: -1, "above": kind, "below": not kind}[side] for side in sides] for kind in (True, False)}
+    names, words = np.empty((2, len(known)), dtype=object), np.array(list(REASONS.values()), dtype=object)
+    for kind in (True, False):
+        mine = called == kind
+        others = ~mine if not mine.all() else mine
+        moves = (((seen[mine] - seen[others].mean()) * model[-1].coef_[0]) @ share).to_numpy()
+        below = (values[mine] < values[others].mean()).to_numpy().astype(int)
+        towards = np.where(below == odd[kind], 0, moves if kind else -moves)
+        row, order = np.arange(mine.sum()), np.argsort(-towards, axis=1, kind="stable")[:, :2]
+        names[:, mine] = [
+            np.where(towards[row, column] > 0, words[column, below[row, column]], None) for column in order.T
+        ]
+    return names
+
+
+def profit_curve(predictions: pd.DataFrame) -> pd.DataFrame:
+    """What it is worth to contact the first so many customers of the list, in a hundred steps through
+    those who have something at risk, and at the best number.
+
+    One row per number: customers_contacted, expected_profit (of margin, less the costs at the top of
+    this script), is_best.
+    """
+    profit = np.append(0.0, predictions["contact_profit"].cumsum())
+    best = profit.argmax()
+    contacted = np.union1d(np.linspace(0, (predictions["revenue_at_risk"] > 0).sum(), 101).astype(int), best)
     return pd.DataFrame(
         {
-            "customer_id": known.index,
-            "as_of": as_of,
-            "churn_probability": probability.round(6),
-            "risk_band": pd.cut(probability, bands, right=False, labels=list(RISK_BANDS)),
-            "main_reason": words[main, below.astype(int)],
+            "customers_contacted": contacted,
+            "expected_profit": profit[contacted].round(2),
+            "is_best": contacted == best,
         }
+    )
+
+
+def report_money(revenue: pd.DataFrame, profit: pd.DataFrame) -> None:
+    """Say the forecast, how the last one went, and whom to contact."""
+    tested, coming = revenue.iloc[-2], revenue.iloc[-1]
+    off = {
+        name: tested[column] / tested["actual"] - 1
+        for name, column in (("off by", "forecast"), ("'as in the window before'", "naive_last_window"),
+                             ("'as a year before'", "naive_year_before"))
+    }  # fmt: skip
+    between = f" ({coming['low']:,.0f} to {coming['high']:,.0f})" if np.isfinite(coming["low"]) else ""
+    say(
+        "Forecast",
+        f"{coming['forecast']:,.0f}{between} net revenue of today's customers by {coming['window_end']:%Y-%m-%d}",
+    )
+    misses = [f"{name} {value:+.1%}" for name, value in off.items() if np.isfinite(value)]
+    say("", f"the same, made at {tested['window_start']:%Y-%m-%d}, was {', '.join(misses)}")
+    best = profit[profit["is_best"]].iloc[0]
+    say(
+        "Contact",
+        f"the first {best['customers_contacted']:,} customers of churn_predictions.csv: worth "
+        f"{best['expected_profit']:,.0f} at the costs in this script",
     )
 
 
 # --- figures ---
 
 
-def draw_figures(test: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> dict:
+def draw_figures(test: pd.DataFrame, judged: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> dict:
     """Every figure by its name; each has a title that says what is seen."""
+    metrics = tables["churn_model_metrics"].set_index(["population", "model", "metric"])["value"].sort_index()
+    model = metrics["all", "logistic_regression"]
     return {
-        "churn_roc_precision_recall": draw_curves(test),
-        "churn_calibration": draw_calibration(tables["churn_calibration"]),
-        "churn_confusion_matrix": draw_confusion(test),
+        "churn_roc_precision_recall": draw_curves(test, judged, model["roc_auc"]),
+        "churn_calibration": draw_calibration(tables["churn_calibration"], model["calibration_error"]),
+        "churn_confusion_matrix": draw_confusion(test["churned"], judged["logistic_regression"]),
         "churn_odds_ratios": draw_odds(tables["churn_coefficients"]),
+        "churn_profit_curve": draw_profit(tables["churn_profit_curve"]),
     }
 
 
-def draw_curves(test: pd.DataFrame):
+def draw_curves(test: pd.DataFrame, judged: pd.DataFrame, auc: float):
     """The ROC and the precision-recall curve of the model and of recency alone."""
     churned = test["churned"]
-    auc = roc_auc_score(churned, test["probability"])
-    title = f"The model ranks a churner above a stayer {auc:.1%} of the time"
-    figure, (left, right) = new_figure(title, ncols=2)
-    for label, rank, colour in (("recency alone", "recency_days", GREY), ("model", "probability", BLUE)):
-        false_alarms, found, _ = roc_curve(churned, test[rank])
+    figure, (left, right) = new_figure(f"The model ranks a churner above a stayer {auc:.1%} of the time", ncols=2)
+    ranks = (("recency alone", test["recency_days"], GREY), ("model", judged["logistic_regression"], BLUE))
+    for label, rank, colour in ranks:
+        false_alarms, found, _ = roc_curve(churned, rank)
         left.plot(false_alarms, found, color=colour, lw=2.5, label=label)
-        precision, recall, _ = precision_recall_curve(churned, test[rank])
+        precision, recall, _ = precision_recall_curve(churned, rank)
         right.plot(recall, precision, color=colour, lw=2.5, label=label)
     left.plot([0, 1], [0, 1], color=GREY, ls=":", label="chance")
     right.axhline(churned.mean(), color=GREY, ls=":", label="chance")
@@ -300,11 +700,8 @@ def draw_curves(test: pd.DataFrame):
     return figure
 
 
-def draw_calibration(bins: pd.DataFrame):
+def draw_calibration(bins: pd.DataFrame, error: float):
     """How often customers churned, against how often the model said they would."""
-    error = (bins["customers"] * (bins["mean_predicted"] - bins["observed_rate"]).abs()).sum() / bins[
-        "customers"
-    ].sum()
     figure, axes = new_figure(f"Predicted and observed churn differ by {100 * error:.1f} points on average")
     axes.plot([0, 1], [0, 1], color=GREY, ls=":", label="as predicted")
     axes.scatter(bins["mean_predicted"], bins["observed_rate"], color=BLUE, s=90, label="as observed")
@@ -313,14 +710,11 @@ def draw_calibration(bins: pd.DataFrame):
     return figure
 
 
-def draw_confusion(test: pd.DataFrame):
+def draw_confusion(churned: pd.Series, probability: pd.Series):
     """Who churned against who was called churned."""
-    called = test["probability"] >= THRESHOLD
-    counts = confusion_matrix(test["churned"], called)
-    right = np.trace(counts)
-    figure, axes = new_figure(
-        f"The model was right about {right:,} of {len(test):,} customers ({right / len(test):.1%})"
-    )
+    counts = confusion_matrix(churned, probability >= THRESHOLD)
+    right, n = np.trace(counts), counts.sum()
+    figure, axes = new_figure(f"The model was right about {right:,} of {n:,} customers ({right / n:.1%})")
     names = ["stayed", "churned"]
     sns.heatmap(
         counts, annot=True, fmt=",d", cmap="Blues", cbar=False, xticklabels=names, yticklabels=names, ax=axes
@@ -330,16 +724,19 @@ def draw_confusion(test: pd.DataFrame):
 
 
 def draw_odds(weights: pd.DataFrame):
-    """What one standard deviation more of each feature multiplies the odds of churn by, others equal."""
-    weights = weights.sort_values("odds_ratio")
-    top = weights.loc[weights["coefficient"].abs().idxmax()]
+    """What one standard deviation more of each term multiplies the odds of churn by, others equal."""
+    shown = weights.loc[weights["coefficient"].abs().nlargest(10).index].sort_values("odds_ratio")
+    top = shown.loc[shown["coefficient"].abs().idxmax()]
     direction = "more" if top["coefficient"] > 0 else "less"
-    figure, axes = new_figure(f"The strongest term, {top['feature']}, goes with {direction} churn")
-    colours = np.where(weights["odds_ratio"] > 1, ORANGE, BLUE)
-    axes.hlines(weights["feature"], 1, weights["odds_ratio"], color=colours, lw=3)
-    axes.scatter(weights["odds_ratio"], weights["feature"], color=colours, s=90)
-    for row, odds in enumerate(weights["odds_ratio"]):
-        axes.annotate(f"{odds:.3g}", (odds, row), (0, 10), textcoords="offset points", ha="center")
+    figure, axes = new_figure(
+        f"The strongest of {len(weights)} terms, {top['feature']}, goes with {direction} churn"
+    )
+    names = shown["feature"].str.replace(" ", " x ").str.replace("^2", " squared")
+    colours = np.where(shown["odds_ratio"] > 1, ORANGE, BLUE)
+    axes.hlines(names, 1, shown["odds_ratio"], color=colours, lw=3)
+    axes.scatter(shown["odds_ratio"], names, color=colours, s=90)
+    for row, odds in enumerate(shown["odds_ratio"]):
+        axes.annotate(f"{odds:.3g}", (odds, row), (0, 10), textcoords="offset points", ha="center", size=11)
     axes.axvline(1, color=GREY, lw=1)
     axes.set(
         xscale="log",
@@ -347,7 +744,28 @@ def draw_odds(weights: pd.DataFrame):
     )
     axes.set_xticks([], minor=True)
     axes.set_xticks([1], ["1"])
-    axes.margins(x=0.1, y=0.15)
+    axes.margins(x=0.1, y=0.1)
+    return figure
+
+
+def draw_profit(curve: pd.DataFrame):
+    """What contacting the list from the top is worth, and where to stop."""
+    n, worth = curve.loc[curve["is_best"], ["customers_contacted", "expected_profit"]].iloc[0]
+    figure, axes = new_figure(
+        f"Contacting the {n:,.0f} customers with the most revenue at risk is worth {worth:,.0f}"
+    )
+    axes.plot(curve["customers_contacted"], curve["expected_profit"], color=BLUE, lw=2.5)
+    axes.axhline(0, color=GREY, lw=1)
+    axes.scatter([n], [worth], color=ORANGE, s=90, zorder=3)
+    shown = curve.loc[curve["expected_profit"] >= -worth, "customers_contacted"].max()
+    axes.set(
+        xlabel="Customers contacted, those with the most revenue at risk first",
+        ylabel="Expected profit",
+        xlim=(0, max(shown, 1)),
+        ylim=(-1.1 * max(worth, 1), 1.2 * max(worth, 1)),
+    )
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     return figure
 
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -93,11 +93,22 @@ def iso_date(text: str) -> pd.Timestamp:
     return pd.to_datetime(text)
 
 
-def as_of_argument(description: str) -> pd.Timestamp | None:
-    """The command line of scripts 2 and 3: --as-of, or None for their default."""
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """An argparse type: a whole number in this range."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        return int(text)
+
+    return number
+
+
+def as_of_parser(description: str) -> ArgumentParser:
+    """The command line of scripts 2 and 3, so far: --as-of, or None for their default."""
     parser = ArgumentParser(description=description)
     parser.add_argument("--as-of", type=iso_date, help="see only the orders before this day (YYYY-MM-DD)")
-    return parse(parser).as_of
+    return parser
 
 
 # --- the database ---

@@ -79,21 +79,37 @@ def shop(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     return folder, run_all(folder)
 
 
-@pytest.fixture(scope="session")
-def cdnow_log(tmp_path_factory) -> Path:
-    """The CDNOW purchase log as a CSV of orders: from beside the project, or from the package lifetimes."""
+def find_log(folder: Path) -> Path | None:
+    """The CDNOW purchase log as a CSV of orders: from beside the project, or put into `folder` from the
+    package lifetimes; None without both."""
     if SHARED_LOG.exists():
         return SHARED_LOG
     package = find_spec("lifetimes")
     if not package:
-        pytest.skip("the CDNOW log is not here: pip install --no-deps lifetimes==0.11.3 brings it")
+        return None
     log = Path(package.origin).parent / "datasets" / "CDNOW_sample.txt"
     names = ["master_id", "customer_id", "order_date", "cds", "amount"]
     orders = pd.read_csv(log, sep=r"\s+", names=names, dtype=str)[["customer_id", "order_date", "amount"]]
     orders["order_date"] = pd.to_datetime(orders["order_date"], format="%Y%m%d").dt.strftime("%Y-%m-%d")
     orders.insert(0, "order_id", [f"S{number:05}" for number in range(1, len(orders) + 1)])
-    path = tmp_path_factory.mktemp("log") / "cdnow_sample.csv"
+    path = folder / "cdnow_sample.csv"
     orders.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def erratic(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """The erratic shop through all three scripts: the data folder, and what each script printed."""
+    folder = tmp_path_factory.mktemp("erratic")
+    return folder, run_all(folder, "--erratic")
+
+
+@pytest.fixture(scope="session")
+def cdnow_log(tmp_path_factory) -> Path:
+    """The CDNOW purchase log as a CSV of orders."""
+    path = find_log(tmp_path_factory.mktemp("log"))
+    if not path:
+        pytest.skip("the CDNOW log is not here: pip install -r requirements-dev.txt brings it")
     return path
 
 

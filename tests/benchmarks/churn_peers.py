@@ -1,0 +1,146 @@
+"""The tables of docs/Model_Card.md: the churn model beside its peers, in the same run.
+
+    python tests/benchmarks/churn_peers.py
+
+Runs the three scripts on the default shop, on an erratic one and on the CDNOW log. BG/NBD comes from
+the library lifetimes; its rows are left out where that is not installed.
+"""
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+from pymongo import MongoClient
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+from conftest import find_log, run_all  # noqa: E402
+
+import common  # noqa: E402
+
+churn = import_module("3_churn_model")
+
+HORIZON = pd.Timedelta(days=churn.HORIZON_DAYS)
+MODELS = {
+    "logistic_regression": "**logistic regression**",
+    "gradient_boosting": "gradient boosted trees",
+    "bg_nbd": "BG/NBD",
+    "recency_rule": "recency rule",
+    "majority_class": "majority class",
+    "informed_judge": "informed judge",
+}
+METRICS = {  # name: decimals
+    **dict.fromkeys(("accuracy", "roc_auc", "average_precision", "brier_score", "log_loss"), 3),
+    "calibration_error": 3,
+    "lift_top_decile": 2,
+}
+
+
+def orders_of(folder: Path) -> tuple[pd.DataFrame, pd.Timestamp]:
+    """The customers' orders in a data folder's embedded database, and as_of."""
+    with common.embedded_mongod(folder / "mongodb") as uri, MongoClient(uri) as client:
+        orders, _, as_of = common.read_orders(client[common.MONGO_DB])
+    return orders.dropna(subset="customer_id"), as_of
+
+
+def bg_nbd(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
+    """Each customer's probability of no order day within the horizon, from the orders before the cutoff.
+
+    BG/NBD (Fader, Hardie and Lee 2005): alive with the probability of their equation 7, and then at a
+    rate that is gamma distributed with r + x and alpha + T, so that nothing comes in t with the
+    probability ((alpha + T) / (alpha + T + t)) ** (r + x). Time is in weeks.
+    """
+    from lifetimes import BetaGeoFitter  # noqa: PLC0415  optional
+
+    past = orders[orders["completed"] & (orders["order_date"] < cutoff)]
+    days = past["order_date"].dt.normalize().groupby(past["customer_id"]).agg(["min", "max", "nunique"])
+    x = days["nunique"] - 1
+    t_x, age = ((end - days["min"]) / pd.Timedelta(weeks=1) for end in (days["max"], cutoff))
+    model = BetaGeoFitter().fit(x, t_x, age)
+    alive = model.conditional_probability_alive(x, t_x, age)
+    r, alpha = model.params_["r"], model.params_["alpha"]
+    none = ((alpha + age) / (alpha + age + HORIZON / pd.Timedelta(weeks=1))) ** (r + x)
+    return pd.Series(1 - alive * (1 - none), index=days.index)
+
+
+def evaluation(folder: Path, orders: pd.DataFrame, as_of: pd.Timestamp, population: str) -> list[str]:
+    """Rows of the card's evaluation table: one per model."""
+    table = pd.read_csv(folder / "churn_model_metrics.csv").query("population == @population")
+    found = {model: rows.set_index("metric") for model, rows in table.groupby("model")}
+    if find_spec("lifetimes"):
+        known = churn.labelled(orders, as_of - HORIZON, HORIZON)
+        chance = bg_nbd(orders, as_of - HORIZON)[known.index]
+        chosen = known["tenure_days"] >= (HORIZON.days if population == "established" else 0)
+        score = churn.scorer(known.loc[chosen, "churned"].to_numpy(), chance[chosen].to_numpy())
+        found["bg_nbd"] = pd.DataFrame({"value": score(np.ones(chosen.sum()))}).assign(low=np.nan, high=np.nan)
+    return [row(title, found[model]) for model, title in MODELS.items() if model in found]
+
+
+def row(title: str, of: pd.DataFrame) -> str:
+    """A model's row: accuracy and AUC with their 95% intervals, the other metrics."""
+    cells = []
+    for name, decimals in METRICS.items():
+        value, low, high = of.loc[name, ["value", "low", "high"]]
+        interval = f" ({low:.3f} to {high:.3f})" if name in ("accuracy", "roc_auc") and low < high else ""
+        cells.append(f"{value:.{decimals}f}{interval}")
+    return f"| {title} | {' | '.join(cells)} |"
+
+
+def forecast_row(title: str, folder: Path) -> str:
+    """The kept-back window's forecast, against what came and against the naive ones."""
+    tested = pd.read_csv(folder / "revenue_forecast.csv").iloc[-2]
+    off = [tested[name] / tested["actual"] - 1 for name in ("forecast", "naive_last_window", "naive_year_before")]
+    amounts = [f"{tested[name]:,.0f}" for name in ("actual", "forecast")]
+    between = f"{tested['low']:,.0f} to {tested['high']:,.0f}"
+    return f"| {title} | {' | '.join(amounts)} | {between} | {' | '.join(f'{miss:+.1%}' for miss in off)} |"
+
+
+def leaky_accuracy(orders: pd.DataFrame, as_of: pd.Timestamp) -> float:
+    """Of the usual mistake: churned = away for more than 90 days today, recency among the features."""
+    known = churn.features_at(orders, as_of, HORIZON)
+    seen = known[["recency_days", *churn.FEATURES]]
+    split = train_test_split(seen, known["recency_days"] > HORIZON.days, test_size=0.3, random_state=0)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(split[0], split[2])
+    return model.score(split[1], split[3])
+
+
+def leaky_row(title: str, folder: Path, orders: pd.DataFrame, as_of: pd.Timestamp) -> str:
+    """What the leaky variant claims, and what the same customers' churn was foretold with."""
+    honest = pd.read_csv(folder / "churn_model_metrics.csv").set_index(["population", "model", "metric"])["value"]
+    model, guess = (honest["all", name, "accuracy"] for name in ("logistic_regression", "majority_class"))
+    return f"| {title} | {leaky_accuracy(orders, as_of):.1%} | {model:.1%} | {guess:.1%} |"
+
+
+def card(title: str, folder: Path, populations: tuple[str, ...] = ("all",)) -> dict[str, list[str]]:
+    """Every row of the card that this shop gives, by table."""
+    orders, as_of = orders_of(folder)
+    tables = {f"{title}, {name}": evaluation(folder, orders, as_of, name) for name in populations}
+    tables["Revenue"] = [forecast_row(title, folder)]
+    tables["The leaky variant"] = [leaky_row(title, folder, orders, as_of)]
+    return tables
+
+
+def main() -> None:
+    with TemporaryDirectory() as place:
+        log = find_log(Path(place))
+        for title, args, populations in (
+            ("Default shop", (), ("established", "all")),
+            ("Erratic shop", ("--erratic",), ("all",)),
+            ("CDNOW", ("--import", str(log)), ("all",)),
+        ):
+            folder = Path(place, title)
+            folder.mkdir()
+            run_all(folder, *args)
+            for table, rows in card(title, folder, populations).items():
+                print(f"\n{table}", *rows, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""docs/Model_Card.md shows what a run gives: `python tests/benchmarks/churn_peers.py` prints its rows."""
+
+import sys
+
+import pytest
+from conftest import ROOT
+
+CARD = (ROOT / "docs" / "Model_Card.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("title", "fixture", "populations"),
+    [
+        ("Default shop", "shop", ("established", "all")),
+        ("Erratic shop", "erratic", ("all",)),
+        ("CDNOW", "cdnow", ("all",)),
+    ],
+)
+def test_the_card_shows_the_figures_of_a_run(request, monkeypatch, title, fixture, populations):
+    pytest.importorskip("lifetimes", reason="BG/NBD is not here: pip install -r requirements-dev.txt brings it")
+    monkeypatch.setattr(sys, "path", [str(ROOT / "tests" / "benchmarks"), *sys.path])
+    import churn_peers  # noqa: PLC0415
+
+    folder, _ = request.getfixturevalue(fixture)
+    for table, rows in churn_peers.card(title, folder, populations).items():
+        for row in rows:
+            assert row in CARD, f"{table}: {row}"
