@@ -107,7 +107,7 @@ def main() -> None:
     require_both_kinds(train, test)
     models = tune_churn(train), fit_spending(train)
     span = f"{cutoffs[0]:%Y-%m-%d} to {cutoffs[-2]:%Y-%m-%d}"
-    say("Fitted", f"on {len(train):,} rows, one per customer and cutoff: {len(earlier)} cutoffs, {span}")
+    say("Fitted", f"on {len(train):,} rows, one per customer and cutoff (cutoffs: {len(earlier)}, {span})")
 
     judged = probabilities(models[0], train, test, truth)
     metrics = evaluate(train, test, judged, horizon)
@@ -659,10 +659,12 @@ def report_money(revenue: pd.DataFrame, profit: pd.DataFrame) -> None:
     misses = [f"{name} {value:+.1%}" for name, value in off.items() if np.isfinite(value)]
     say("", f"the same, made at {tested['window_start']:%Y-%m-%d}, was {', '.join(misses)}")
     best = profit[profit["is_best"]].iloc[0]
+    whom = (
+        f"the first {best['customers_contacted']:,} of churn_predictions.csv: worth {best['expected_profit']:,.0f}"
+    )
     say(
         "Contact",
-        f"the first {best['customers_contacted']:,} customers of churn_predictions.csv: worth "
-        f"{best['expected_profit']:,.0f} at the costs in this script",
+        f"{whom if best['customers_contacted'] else 'nobody, it does not pay'} at the costs in this script",
     )
 
 
@@ -751,9 +753,8 @@ def draw_odds(weights: pd.DataFrame):
 def draw_profit(curve: pd.DataFrame):
     """What contacting the list from the top is worth, and where to stop."""
     n, worth = curve.loc[curve["is_best"], ["customers_contacted", "expected_profit"]].iloc[0]
-    figure, axes = new_figure(
-        f"Contacting the {n:,.0f} customers with the most revenue at risk is worth {worth:,.0f}"
-    )
+    title = f"Contacting the {n:,.0f} customers with the most revenue at risk is worth {worth:,.0f}"
+    figure, axes = new_figure(title if n else "Contacting customers does not pay at these costs")
     axes.plot(curve["customers_contacted"], curve["expected_profit"], color=BLUE, lw=2.5)
     axes.axhline(0, color=GREY, lw=1)
     axes.scatter([n], [worth], color=ORANGE, s=90, zorder=3)

@@ -332,6 +332,14 @@ def test_too_short_a_history_writes_no_half_made_csvs(tmp_path, uri):
     assert list(tmp_path.glob("*.csv")) == []
 
 
+def test_too_few_who_churned_write_no_half_made_csvs(tmp_path, uri):
+    settings = {"MONGO_URI": uri, "MONGO_DB": "few"}
+    assert run(GENERATE, "--customers", "100", data_dir=tmp_path, **settings).returncode == 0
+    done = run(CHURN, data_dir=tmp_path, **settings)
+    assert_sentence(done, "customers churned within the horizon", "times as many customers", "--horizon")
+    assert list(tmp_path.glob("*.csv")) == []
+
+
 def test_a_wrong_file_leaves_the_loaded_orders(tmp_path, uri):
     settings = {"MONGO_URI": uri, "MONGO_DB": "kept"}
     assert run(GENERATE, "--customers", "50", "--years", "1", data_dir=tmp_path, **settings).returncode == 0
