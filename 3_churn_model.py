@@ -35,6 +35,7 @@ from common import (
     as_of_parser,
     as_type,
     database,
+    harmless,
     load_record,
     new_figure,
     parse,
@@ -260,7 +261,8 @@ def segments_at(as_of: pd.Timestamp, customers: pd.Index) -> pd.Series:
     if rfm is None or set(rfm["last_order_date"] + pd.to_timedelta(rfm["recency_days"], "D")) != {as_of}:
         say("Noted", f"no segments: rfm_analysis.csv is not of {as_of:%Y-%m-%d}; run 2_data_analysis.py first")
         return pd.Series(index=customers, dtype="str")
-    return rfm.set_index("customer_id")["segment"].reindex(customers)
+    segments = rfm.set_index("customer_id")["segment"].reindex(harmless(customers.to_series()))
+    return segments.set_axis(customers)
 
 
 # --- the models ---

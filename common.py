@@ -52,6 +52,8 @@ MAPPINGS = ("ORDERS_COLLECTION", "CUSTOMERS_COLLECTION", "ORDER_FIELDS", "CUSTOM
 LOADS = "pulse_loads"  # one document per collection that step 1 wrote: how the scripts know their own
 
 SERVER_TIMEOUT_S = 15  # how long a server may take to answer, and the embedded one to start
+FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet run a text
+CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}
 NOT_COMPLETED = ("cancelled", "canceled", "voided", "failed", "refunded")  # order statuses, in any case
 
 
@@ -312,7 +314,8 @@ def read_orders(
             "first, or name another database in MONGO_DB."
         )
     orders["customer_id"] = orders["customer_id"].replace({"": None})
-    orders["order_date"] = local_time(orders["order_date"])
+    when = orders["order_date"]
+    orders["order_date"] = local_time(when.where(when.dt.year.between(1900, 2099)))
     orders["amount"] = orders["amount"].round(2).replace([np.inf, -np.inf], np.nan)
     orders["status"] = orders["status"].str.strip().str.lower().str.removeprefix("wc-").fillna("none")
     orders["completed"] = ~orders["status"].isin(NOT_COMPLETED) & (orders["amount"] >= 0)
@@ -402,14 +405,24 @@ def whole_file(name: str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def harmless(texts: pd.Series) -> pd.Series:
+    """Texts on one line each that no spreadsheet runs: control characters become their pictures (U+2400
+    and on), so that different texts stay different, and ' goes before a formula's first character."""
+    texts = texts.str.translate(CONTROL_PICTURES)
+    return texts.mask(texts.str.startswith(FORMULA, na=False), "'" + texts)
+
+
 def save(tables: dict[str, pd.DataFrame], figures: dict) -> None:
     """Write the tables to data/ as CSV files and the matplotlib figures to data/figures/, each whole.
 
     CSV: UTF-8, comma, dot decimals, ISO dates, no index. The same content gives the same bytes.
     """
     for name, table in tables.items():
+        texts = table.select_dtypes(["object", "string"])
         with whole_file(f"{name}.csv") as path:
-            table.to_csv(path, index=False, lineterminator="\n", date_format="%Y-%m-%d")
+            table.assign(**{column: harmless(texts[column]) for column in texts}).to_csv(
+                path, index=False, lineterminator="\n", date_format="%Y-%m-%d"
+            )
     for name, figure in figures.items():
         with whole_file(f"figures/{name}.png") as path:
             figure.savefig(path, format="png", dpi=120, metadata={"Software": None})

@@ -1,16 +1,22 @@
 """The plumbing: every type of id, amount and time that MongoDB may hold, and files written whole."""
 
+import csv
+import io
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from bson import Decimal128, Int64, ObjectId
 from conftest import ROOT, make_orders, run
+from hypothesis import given
+from hypothesis import strategies as st
 
 import common
 
@@ -182,6 +188,34 @@ def test_a_csv_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert stopped.value.code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
     assert (tmp_path / "t.csv").read_bytes() == b"a\n1\n"
+
+
+hostile = st.one_of(
+    st.text(),
+    st.sampled_from(
+        ["=1+1", "-2", "+3", "@x", "\r=1", "a\nb", "a\r\nb", "\0", '"', "'", ",", "\u202ea", "🎉", "x" * 10_000]
+    ),
+)
+
+
+@given(st.lists(hostile, min_size=1))
+def test_any_text_comes_back_from_a_csv_and_runs_as_no_formula(texts):
+    """Read by pandas and by Python's csv: the same rows, a line each, and different ids stay different."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "DATA_DIR", Path(folder))
+        common.save({"t": pd.DataFrame({"a": texts, "n": range(len(texts))})}, {})
+        raw = (Path(folder) / "t.csv").read_bytes().decode()
+    assert raw.count("\n") == 1 + len(texts)
+    frame = pd.read_csv(io.StringIO(raw), dtype=str, keep_default_na=False)
+    rows = list(csv.DictReader(io.StringIO(raw, newline="")))
+    assert [row["a"] for row in rows] == frame["a"].tolist()
+    assert frame["n"].tolist() == [str(n) for n in range(len(texts))]
+    for before, after in zip(texts, frame["a"], strict=True):
+        assert not after.startswith(("=", "+", "-", "@", "\t", "\r"))
+        plain = after.removeprefix("'") if before.startswith(("=", "+", "-", "@")) else after
+        assert plain.translate({0x2400 + n: n for n in range(32)} | {0x2421: 127}) == before.translate(
+            {0x2400 + n: n for n in range(32)} | {0x2421: 127}
+        )
 
 
 def test_the_embedded_mongod_is_private_and_ends_with_the_block(tmp_path, monkeypatch):

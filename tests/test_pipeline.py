@@ -1,11 +1,13 @@
 """The three scripts as a person runs them: on the default shop, on real orders, on wrong input."""
 
+import csv
 import filecmp
 import os
 import re
 import shutil
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -352,6 +354,64 @@ def test_a_wrong_file_leaves_the_loaded_orders(tmp_path, uri):
             run(GENERATE, "--import", str(tmp_path / "bad.csv"), data_dir=tmp_path, **settings), "row 3"
         )
         assert list(client["kept"].orders.find()) == before
+
+
+HOSTILE = [
+    "=HYPERLINK(1)",
+    "+1",
+    "-1",
+    "@x",
+    "a\nb",
+    'say "hi", ok',
+    "\0",
+    "x" * 10_000,
+    "\u202eabc",
+    "🎉 café",
+    "$a.b",
+    "a\rb",
+]
+
+
+def test_hostile_ids_and_texts_come_out_as_the_same_rows(tmp_path, uri):
+    """In MongoDB, as ids, countries, channels and categories; amounts and dates that are none are counted."""
+    with MongoClient(uri) as client:
+        orders = client["hostile"].orders
+        day = datetime(2024, 5, 1)
+        orders.insert_many(
+            {
+                **{
+                    "_id": f"{n}/{k}",
+                    "customer_id": text,
+                    "order_date": day + timedelta(days=40 * k),
+                    "total": 10.0,
+                },
+                **{"country": text, "channel": text, "$x.y": text},
+                "items": [{"category": text, "quantity": 1, "unit_price": 10.0}],
+            }
+            for n, text in enumerate(HOSTILE)
+            for k in range(3)
+        )
+        for n, (when, amount) in enumerate(
+            [(day, float("nan")), (day, float("inf")), (datetime(1, 1, 1), 1.0), (datetime(9999, 12, 31), 1.0)]
+        ):
+            orders.insert_one({"_id": n, "customer_id": "odd", "order_date": when, "total": amount})
+    done = run(ANALYSE, "--as-of", "2024-07-21", data_dir=tmp_path, MONGO_URI=uri, MONGO_DB="hostile")
+    assert done.returncode == 0, done.stderr
+    rfm = load_csv(tmp_path / "rfm_analysis.csv").set_index("customer_id")
+    assert len(rfm) == len(HOSTILE)
+    assert (rfm["frequency"] == 3).all()
+    left_out = pd.read_csv(tmp_path / "data_quality.csv").set_index("check")["rows"]
+    assert left_out["no readable order_date"] == 2
+    assert left_out["no readable total"] == 2
+    drivers = pd.read_csv(tmp_path / "revenue_drivers.csv")
+    assert drivers["revenue"].sum() == 10 * 3 * len(HOSTILE)
+    for path in tmp_path.glob("*.csv"):
+        with path.open(newline="", encoding="utf-8") as lines:
+            rows = list(csv.reader(lines))
+        assert len(rows) == path.read_bytes().count(b"\n")
+        assert {len(row) for row in rows} == {len(rows[0])}
+        texts = [cell for row in rows for cell in row if cell and not re.fullmatch(r"-?[\d.]+", cell)]
+        assert not [cell for cell in texts if cell[0] in "=+-@\t\r"]
 
 
 def test_orders_of_ones_own_are_read_and_nothing_is_written(tmp_path, uri, shop):
