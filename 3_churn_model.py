@@ -5,9 +5,9 @@
     python 3_churn_model.py --horizon 60          looks 60 days ahead in place of 90
 
 A customer has churned at a cutoff if no completed order follows within the horizon. Features see only
-what came before the cutoff; the model learns at earlier cutoffs and is tested at the latest one whose
-window has passed; windows never overlap. What a customer is expected to spend is the chance to stay
-times what those like them who stayed have spent.
+what came before the cutoff. The model learns at earlier cutoffs and is tested at the latest one whose
+window has passed; windows never overlap. Then it learns from that one too, and predicts. What a
+customer is expected to spend is the chance to stay times what those like them who stayed have spent.
 """
 
 from argparse import Namespace
@@ -17,12 +17,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from pymongo.database import Database
-from sklearn.base import clone
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression, PoissonRegressor
+from sklearn.linear_model import LogisticRegressionCV, PoissonRegressor
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
@@ -86,7 +85,7 @@ CURVED = ["overdue", "gap", "orders"]  # these enter with their squares and prod
 SEASON = ["season_sin", "season_cos"]  # what is learnt of the time of the year, once seen twice
 YEAR = pd.Timedelta(days=365)
 
-REGULARISATION = {"logisticregression__C": [0.001, 0.01, 0.1, 1, 10]}  # the lower, the stronger
+REGULARISATION = [0.001, 0.01, 0.1, 1, 10]  # the lower, the stronger
 FOLDS = 5  # of customers, to choose among these
 RESAMPLES = 200  # of customers, for the intervals of the metrics
 BINS = 10  # groups of customers, to compare predicted with observed churn
@@ -106,23 +105,25 @@ def main() -> None:
     *earlier, test = history = [labelled(orders, cutoff, horizon) for cutoff in cutoffs]
     train = pd.concat(earlier)
     require_both_kinds(train, test)
-    models = tune_churn(train), fit_spending(train)
+    tested = fit(train)
     span = f"{cutoffs[0]:%Y-%m-%d} to {cutoffs[-2]:%Y-%m-%d}"
     say("Fitted", f"on {len(train):,} rows, one per customer and cutoff (cutoffs: {len(earlier)}, {span})")
 
-    judged = probabilities(models[0], train, test, truth)
+    judged = probabilities(tested[0], train, test, truth)
     metrics = evaluate(train, test, judged, horizon)
     report(metrics, cutoffs[-1])
     today = features_at(orders, as_of, horizon)
-    revenue, factor = forecast(models, orders, history, today)
-    predictions = predict(models, today, horizon, factor, segments_at(as_of, today.index))
+    latest = fit(pd.concat(history))
+    fitted = {len(earlier): tested, len(history): latest}
+    revenue, factor = forecast(orders, history, today, fitted)
+    predictions = predict(latest, today, horizon, factor, segments_of(today))
     profit = profit_curve(predictions)
     report_money(revenue, profit)
     tables = {
         "churn_predictions": predictions,
         "churn_model_metrics": metrics,
         "churn_calibration": calibration(test["churned"], judged["logistic_regression"]),
-        "churn_coefficients": coefficients(models[0]),
+        "churn_coefficients": coefficients(latest[0]),
         "churn_profit_curve": profit,
         "revenue_forecast": revenue,
     }
@@ -183,7 +184,7 @@ def features_at(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelt
     refunds = before.loc[before["amount"] < 0].groupby("customer_id").size().reindex(known.index, fill_value=0)
     recency, tenure = (cutoff - known["last"]) / day, (cutoff - known["first"]) / day
     n, span = known["n"], tenure - recency
-    usual = span.sum() / (n - 1).sum() if (n > 1).any() else horizon / day
+    usual = span.sum() / (n - 1).sum() if span.sum() > 0 else horizon / day
     gap = (span + usual) / n
     order = (known["paid"] + known["paid"].sum() / n.sum()) / (n + 1)
     expected = n * (horizon / day / tenure).clip(upper=1)  # of late orders, had they come evenly
@@ -228,7 +229,8 @@ def net(orders: pd.DataFrame) -> pd.DataFrame:
 
 
 def require_both_kinds(*samples: pd.DataFrame) -> None:
-    """Stop where a sample has too few who churned, or too few who stayed, to learn from or be tested on."""
+    """Stop where a sample has too few who churned, or too few who stayed, to learn from or be tested on,
+    or where nobody paid anything."""
     for kind, verb in ((True, "churned"), (False, "stayed")):
         n, of = min(((sample["churned"] == kind).sum(), len(sample)) for sample in samples)
         if n < MINIMUM_PER_KIND:
@@ -238,6 +240,14 @@ def require_both_kinds(*samples: pd.DataFrame) -> None:
                 f"model needs {MINIMUM_PER_KIND} who churned and {MINIMUM_PER_KIND} who stayed: load {more}, or "
                 f"change --horizon."
             )
+    if not can_learn(samples[0]):
+        stop("The orders that the model learns from add up to no revenue above 0: check their amounts.")
+
+
+def can_learn(train: pd.DataFrame) -> bool:
+    """Whether there are enough of both kinds to learn churn from, and revenue to learn spending from."""
+    enough = min(train["churned"].sum(), (~train["churned"]).sum()) >= MINIMUM_PER_KIND
+    return enough and train["revenue"].sum() > 0 and train.loc[~train["churned"], "revenue"].clip(lower=0).any()
 
 
 def read_truth(db: Database) -> pd.DataFrame | None:
@@ -254,30 +264,25 @@ def read_truth(db: Database) -> pd.DataFrame | None:
     return truth.assign(persona=truth["persona"].astype("category").cat.codes) if len(truth) else None
 
 
-def segments_at(as_of: pd.Timestamp, customers: pd.Index) -> pd.Series:
-    """Each customer's RFM segment from script 2's file, where that is of the same moment; else missing."""
+def segments_of(today: pd.DataFrame) -> pd.Series:
+    """Each customer's RFM segment from script 2's file, where that is of the same orders; else missing."""
+    as_of, customers = today["cutoff"].iloc[0], today.index
+    last = (as_of - pd.to_timedelta(today["recency_days"], "D")).dt.round("s").dt.normalize()
     path = DATA_DIR / "rfm_analysis.csv"
-    rfm = pd.read_csv(path, dtype={"customer_id": str}, parse_dates=["last_order_date"]) if path.exists() else None
-    if rfm is None or set(rfm["last_order_date"] + pd.to_timedelta(rfm["recency_days"], "D")) != {as_of}:
-        say("Noted", f"no segments: rfm_analysis.csv is not of {as_of:%Y-%m-%d}; run 2_data_analysis.py first")
-        return pd.Series(index=customers, dtype="str")
-    segments = rfm.set_index("customer_id")["segment"].reindex(harmless(customers.to_series()))
-    return segments.set_axis(customers)
+    if path.exists():
+        rfm = pd.read_csv(path, dtype={"customer_id": str}, parse_dates=["last_order_date"], na_filter=False)
+        rfm = rfm.drop_duplicates("customer_id").set_index("customer_id").reindex(harmless(customers.to_series()))
+        seen_from = rfm["last_order_date"] + pd.to_timedelta(rfm["recency_days"], "D")
+        if (seen_from == as_of).all() and (rfm["last_order_date"].to_numpy() == last.to_numpy()).all():
+            return rfm["segment"].set_axis(customers)
+    say(
+        "Noted",
+        f"no segments: there is no rfm_analysis.csv of these orders at {as_of:%Y-%m-%d}, run script 2 first",
+    )
+    return pd.Series(index=customers, dtype="str")
 
 
 # --- the models ---
-
-
-def churn_model() -> Pipeline:
-    """Standardised features, the CURVED ones with squares and products, into a logistic regression."""
-    curves = ColumnTransformer(
-        [("curved", PolynomialFeatures(2, include_bias=False), CURVED)],
-        remainder="passthrough",
-        verbose_feature_names_out=False,
-    )
-    scale, rescale = (StandardScaler().set_output(transform="pandas") for _ in range(2))
-    curves.set_output(transform="pandas")
-    return make_pipeline(scale, curves, rescale, LogisticRegression(solver="newton-cholesky"))
 
 
 def terms(train: pd.DataFrame) -> list[str]:
@@ -286,12 +291,26 @@ def terms(train: pd.DataFrame) -> list[str]:
     return [*FEATURES, *(SEASON if seen >= 2 * YEAR else [])]
 
 
-def tune_churn(train: pd.DataFrame) -> Pipeline:
-    """The churn model, its regularisation that of the best log loss on customers it was not fitted on."""
+def fit_churn(train: pd.DataFrame) -> Pipeline:
+    """Standardised features, the CURVED ones with squares and products, into a logistic regression; its
+    regularisation is that of the best log loss on customers whose rows it was not fitted on."""
+    curves = ColumnTransformer(
+        [("curved", PolynomialFeatures(2, include_bias=False), CURVED)],
+        remainder="passthrough",
+        verbose_feature_names_out=False,
+    )
     customers, _ = pd.factorize(train.index)
     folds = GroupKFold(FOLDS, shuffle=True, random_state=SEED).split(customers, groups=customers)
-    search = GridSearchCV(churn_model(), REGULARISATION, cv=list(folds), scoring="neg_log_loss")
-    return search.fit(train[terms(train)], train["churned"]).best_estimator_
+    regression = LogisticRegressionCV(
+        Cs=REGULARISATION,
+        l1_ratios=(0,),
+        cv=list(folds),
+        scoring="neg_log_loss",
+        solver="newton-cholesky",
+        use_legacy_attributes=False,
+    )
+    model = make_pipeline(StandardScaler(), curves, StandardScaler(), regression).set_output(transform="pandas")
+    return model.fit(train[terms(train)], train["churned"])
 
 
 def fit_spending(train: pd.DataFrame) -> Pipeline:
@@ -301,8 +320,16 @@ def fit_spending(train: pd.DataFrame) -> Pipeline:
     """
     stayed = train[~train["churned"]]
     spent = stayed["revenue"].clip(lower=0)
-    model = make_pipeline(StandardScaler(), PoissonRegressor(alpha=1e-3, solver="newton-cholesky", max_iter=1000))
-    return model.fit(stayed[terms(train)], spent * train["revenue"].sum() / spent.sum())
+    poisson = PoissonRegressor(alpha=1e-3, solver="newton-cholesky", max_iter=1000)
+    in_one_unit = TransformedTargetRegressor(poisson, transformer=StandardScaler(with_mean=False))
+    return make_pipeline(StandardScaler(), in_one_unit).fit(
+        stayed[terms(train)], spent * train["revenue"].sum() / spent.sum()
+    )
+
+
+def fit(train: pd.DataFrame) -> tuple[Pipeline, Pipeline]:
+    """Both models, fitted on these rows alone."""
+    return fit_churn(train), fit_spending(train)
 
 
 def foretell(models: tuple[Pipeline, Pipeline], known: pd.DataFrame, factor: float = 1.0) -> pd.DataFrame:
@@ -376,6 +403,7 @@ def evaluate(train: pd.DataFrame, test: pd.DataFrame, judged: pd.DataFrame, hori
             values = pd.DataFrame(
                 {"value": drawn.iloc[0], "low": drawn.quantile(0.025), "high": drawn.quantile(0.975)}
             )
+            values.loc["calibration_error", ["low", "high"]] = np.nan  # a mean of distances: resampling adds to it
             values.loc["customers", "value"] = len(now)
             if model == "recency_rule":
                 values.loc["threshold_days", "value"] = threshold
@@ -505,16 +533,20 @@ def report(metrics: pd.DataFrame, cutoff: pd.Timestamp) -> None:
 
 
 def forecast(
-    models: tuple[Pipeline, Pipeline], orders: pd.DataFrame, history: list[pd.DataFrame], today: pd.DataFrame
+    orders: pd.DataFrame,
+    history: list[pd.DataFrame],
+    today: pd.DataFrame,
+    fitted: dict[int, tuple[Pipeline, Pipeline]],
 ) -> tuple[pd.DataFrame, float]:
     """Net revenue of the customers known at its start, for past windows, the tested one and the coming
     one; and the factor for the season by which the models' revenue of the coming one is multiplied.
 
     One row per window: window_start, window_end (the midnight it ends at), forecast, low, high, actual,
     naive_last_window and naive_year_before (what these customers spent in the window before, and a
-    year before). Each forecast is of models fitted at cutoffs at least one horizon before it. low and
-    high are as far off as the worst forecast before, made in the same way: with n of those, the next
-    is as likely to be worse as any of them, 1 in n + 1.
+    year before). Each is the forecast of models fitted at all cutoffs a horizon or more before it;
+    `fitted` holds those that are there already, by the number of cutoffs. low and high are as far off
+    as the worst forecast before, made in the same way: the next is as likely as any of those n to be
+    the worst, 1 in n + 1. Windows that nothing could be learnt for are left out.
     """
     horizon = history[1]["cutoff"].iloc[0] - history[0]["cutoff"].iloc[0]
     first, tested = (history[i]["cutoff"].iloc[0] for i in (0, -1))
@@ -523,23 +555,20 @@ def forecast(
 
     def spent(start: pd.Timestamp) -> float:
         """Net revenue of the horizon from `start` on; missing for a time before the first order."""
-        return (
-            paid[(paid.index >= start) & (paid.index < start + horizon)].sum()
-            if start >= paid.index[0]
-            else np.nan
-        )
+        until = paid.index.searchsorted([start, start + horizon])
+        return paid.iloc[slice(*until)].sum() if start >= paid.index[0] else np.nan
 
     rows, worst, factor = [], np.nan, 1.0
     for n, known in enumerate([*history[1:], today], 1):
-        start = known["cutoff"].iloc[0]
-        if seasonal and start - YEAR < first:
-            continue  # made without the season, it says nothing of those made with it
-        learnt = history[: min(n, len(history) - 1)]
-        fitted = models if len(learnt) == len(history) - 1 else refit(models, pd.concat(learnt))
+        start, train = known["cutoff"].iloc[0], pd.concat(history[:n])
+        if (seasonal and start - YEAR < first) or not can_learn(train):
+            continue  # made without the season, it would say nothing of those made with it
+        models = fitted.get(n) or fit(train)
         if seasonal:
             then = labelled(orders, start - YEAR, horizon)
-            factor = then["revenue"].sum() / foretell(fitted, then)["expected_revenue"].sum()
-        predicted = foretell(fitted, known, factor)["expected_revenue"].sum()
+            foretold = foretell(models, then)["expected_revenue"].sum()
+            factor = then["revenue"].sum() / foretold if min(foretold, then["revenue"].sum()) > 0 else 1.0
+        predicted = foretell(models, known, factor)["expected_revenue"].sum()
         actual = known["revenue"].sum() if "revenue" in known else np.nan
         rows.append(
             {
@@ -553,14 +582,10 @@ def forecast(
                 "naive_year_before": spent(start - YEAR),
             }
         )
-        worst = np.fmax(worst, abs(actual / predicted - 1))
+        if predicted > 0:
+            worst = np.fmax(worst, abs(actual / predicted - 1))
     money = rows[0].keys() - {"window_start", "window_end"}
     return pd.DataFrame(rows).round(dict.fromkeys(money, 2)), factor
-
-
-def refit(models: tuple[Pipeline, Pipeline], train: pd.DataFrame) -> tuple[Pipeline, Pipeline]:
-    """The same models, fitted on these rows alone."""
-    return clone(models[0]).fit(train[terms(train)], train["churned"]), fit_spending(train)
 
 
 def predict(
@@ -573,7 +598,7 @@ def predict(
     """One row per customer, by falling revenue at risk: the columns of churn_predictions.csv.
 
     At risk is what churn is expected to cost: its probability times what the customer would spend by
-    staying. Who has been away for a horizon has churned already and has nothing left to lose.
+    staying; nothing for who has been away for longer than a horizon, and so has churned already.
     """
     told = foretell(models, today, factor)
     churning, lost = told["churn_probability"], told["if_staying"].where(today["recency_days"] <= horizon.days, 0)
@@ -599,7 +624,7 @@ def reasons(model: Pipeline, known: pd.DataFrame, probability: np.ndarray) -> np
     """The two reasons, in words, that set each customer furthest apart, in log-odds, from the average
     of those for whom the model says the opposite; missing where none does; shape (2, customers).
 
-    A product's share is split between its two features (their Shapley values, were they independent).
+    A product's share is split evenly between its two features.
     """
     called = probability >= THRESHOLD
     pace = known["orders"] - np.log1p(known["tenure_days"])
@@ -647,19 +672,22 @@ def profit_curve(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def report_money(revenue: pd.DataFrame, profit: pd.DataFrame) -> None:
     """Say the forecast, how the last one went, and whom to contact."""
-    tested, coming = revenue.iloc[-2], revenue.iloc[-1]
-    off = {
-        name: tested[column] / tested["actual"] - 1
-        for name, column in (("off by", "forecast"), ("'as in the window before'", "naive_last_window"),
-                             ("'as a year before'", "naive_year_before"))
-    }  # fmt: skip
+    coming = revenue.iloc[-1]
     between = f" ({coming['low']:,.0f} to {coming['high']:,.0f})" if np.isfinite(coming["low"]) else ""
     say(
         "Forecast",
         f"{coming['forecast']:,.0f}{between} net revenue of today's customers by {coming['window_end']:%Y-%m-%d}",
     )
-    misses = [f"{name} {value:+.1%}" for name, value in off.items() if np.isfinite(value)]
-    say("", f"the same, made at {tested['window_start']:%Y-%m-%d}, was {', '.join(misses)}")
+    tested = revenue.iloc[-2]
+    names = {
+        "off by": "forecast",
+        "'as in the window before'": "naive_last_window",
+        "'as a year before'": "naive_year_before",
+    }
+    if tested["actual"] > 0:
+        misses = {name: tested[column] / tested["actual"] - 1 for name, column in names.items()}
+        text = ", ".join(f"{name} {miss:+.1%}" for name, miss in misses.items() if np.isfinite(miss))
+        say("", f"the same, made at {tested['window_start']:%Y-%m-%d}, was {text}")
     best = profit[profit["is_best"]].iloc[0]
     whom = (
         f"the first {best['customers_contacted']:,} of churn_predictions.csv: worth {best['expected_profit']:,.0f}"

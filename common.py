@@ -51,6 +51,8 @@ CUSTOMERS = setting("CUSTOMERS_COLLECTION", "customers")
 MAPPINGS = ("ORDERS_COLLECTION", "CUSTOMERS_COLLECTION", "ORDER_FIELDS", "CUSTOMER_FIELDS")
 LOADS = "pulse_loads"  # one document per collection that step 1 wrote: how the scripts know their own
 
+BUSY_TIMEOUT_S = 30  # how long to wait for another script on the embedded database
+DATABASE_IN_USE = 100  # mongod's exit code
 SERVER_TIMEOUT_S = 15  # how long a server may take to answer, and the embedded one to start
 FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet run a text
 CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}
@@ -58,6 +60,17 @@ NOT_COMPLETED = ("cancelled", "canceled", "voided", "failed", "refunded")  # ord
 
 
 # --- the console ---
+
+
+def in_a_word(kind: type[BaseException], error: BaseException, trace) -> None:
+    """Ctrl-C is no error to trace."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("Stopped.", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = in_a_word
 
 
 def say(stage: str, text: str) -> None:
@@ -190,48 +203,84 @@ def embedded_mongod(folder: Path) -> Iterator[str]:
             with socket.create_server(("127.0.0.1", 0)) as free:
                 family, address = socket.AF_INET, free.getsockname()
             uri, listen = f"127.0.0.1:{address[1]}", ["--bind_ip", "127.0.0.1", "--port", str(address[1])]
+        command = [binary, "--dbpath", folder, *listen, "--wiredTigerCacheSizeGB", "1"]
         log = Path(private, "mongod.log")
-        with log.open("wb") as output:
-            mongod = subprocess.Popen(
-                [binary, "--dbpath", folder, *listen, "--wiredTigerCacheSizeGB", "1"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # Ctrl-C is ours: mongod stops after the script's last word
-            )
+        mongod, waiting = None, False
 
         def end(number: int, _) -> None:  # not by an exception, which a library may swallow
-            mongod.terminate()
-            mongod.wait()
+            if mongod:
+                close(mongod)
             shutil.rmtree(private, ignore_errors=True)
             os._exit(128 + number)
 
         endings = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
         before = {number: signal.signal(number, end) for number in endings}
         try:
-            await_answer(family, address, mongod, log)
+            mongod, patience = start(command, log), time.monotonic() + BUSY_TIMEOUT_S
+            while (code := await_answer(family, address, mongod)) == DATABASE_IN_USE:
+                close(mongod)
+                if time.monotonic() > patience:
+                    break
+                if time.monotonic() > patience - BUSY_TIMEOUT_S + 1 and not waiting:
+                    waiting = True  # a script that has just ended is worth no word
+                    say("Waiting", "for the other script that uses the embedded MongoDB")
+                time.sleep(0.2)
+                mongod = start(command, log)
+            if code is not None:
+                explain_start(code, binary, log)
             yield f"mongodb://{uri}"
         finally:
-            mongod.terminate()
-            mongod.wait()
+            if mongod:
+                close(mongod)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
 
-def await_answer(family: int, address, mongod: subprocess.Popen, log: Path) -> None:
-    """Return once mongod takes connections; stop with its own last words where it never does."""
+def start(command: list, log: Path) -> subprocess.Popen:
+    """The running mongod. It ends with this script, even a killed one: on POSIX a shell waits beside it
+    for the end of a pipe that only this script holds open, and then stops it in good order."""
+    if os.name == "posix":
+        watch = 'exec 3<&0; "$@" < /dev/null & mongod=$!; (cat <&3 > /dev/null; kill $mongod) & wait $mongod'
+        command = ["sh", "-c", watch, "sh", *command]
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C is ours: mongod stops after the script's last word
+        )
+
+
+def close(mongod: subprocess.Popen) -> None:
+    """Stop it and wait until it has ended."""
+    if mongod.stdin.closed:
+        return
+    mongod.stdin.close()
+    if os.name != "posix":
+        mongod.terminate()
+    mongod.wait()
+
+
+def await_answer(family: int, address, mongod: subprocess.Popen) -> int | None:
+    """None once mongod takes connections; its exit code where it ends first, -1 where it never answers."""
     deadline = time.monotonic() + SERVER_TIMEOUT_S
     while mongod.poll() is None and time.monotonic() < deadline:
         with socket.socket(family) as probe:
             if probe.connect_ex(address) == 0:
-                return
+                return None
         time.sleep(0.01)
-    if mongod.returncode == 100:  # DBPathInUse
+    return -1 if mongod.returncode is None else mongod.returncode
+
+
+def explain_start(code: int, binary: str, log: Path) -> NoReturn:
+    """Stop with the reason why mongod does not start, in its own last words."""
+    if code == DATABASE_IN_USE:
         stop("The embedded MongoDB is in use by another script: wait until that one has ended.")
     lines = log.read_text(errors="replace").splitlines()
     words = [line for line in lines if '"s":"I"' not in line and '"s":"W"' not in line] or [""]
     stop(
-        f"The embedded MongoDB ({mongod.args[0]}) does not start: {words[-1][:300]} - "
+        f"The embedded MongoDB ({binary}) does not start: {words[-1][:300]} - "
         "set MONGO_URI in .env, or install MongoDB."
     )
 

@@ -28,8 +28,7 @@ def history(churn, orders) -> list[pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def models(churn, history) -> tuple:
-    train = pd.concat(history[:-1])
-    return churn.tune_churn(train), churn.fit_spending(train)
+    return churn.fit(pd.concat(history[:-1]))
 
 
 # --- nothing sees the future ---
@@ -80,26 +79,19 @@ def test_orders_before_the_cutoff_do_change_features(churn, orders, column):
     assert not features[column].equals(before[column])
 
 
-def test_the_tested_forecast_does_not_see_its_own_window(churn, orders, history, models):
-    """Without the orders of the last window, its forecast and interval are the same; the actual is not."""
+def test_no_past_forecast_sees_its_own_window(churn, orders, history):
+    """Without the orders from a window's start on, its forecast and interval are the same; the actual is not."""
     today = churn.features_at(orders, AS_OF, HORIZON)
-    revenue, _ = churn.forecast(models, orders, history, today)
-    start = history[-1]["cutoff"].iloc[0]
-    blind = orders[orders["order_date"] < start]
-    hidden = [*history[:-1], history[-1].assign(revenue=1.0)]
-    again, _ = churn.forecast(models, blind, hidden, today)
-    seen_before = [
-        "window_start",
-        "window_end",
-        "forecast",
-        "low",
-        "high",
-        "naive_last_window",
-        "naive_year_before",
-    ]
-    assert revenue.iloc[-2]["window_start"] == start
-    pd.testing.assert_series_equal(again.iloc[-2][seen_before], revenue.iloc[-2][seen_before])
-    assert again.iloc[-2]["actual"] != revenue.iloc[-2]["actual"]
+    revenue, _ = churn.forecast(orders, history, today, {})
+    foretold = ["window_start", "forecast", "low", "high", "naive_last_window", "naive_year_before"]
+    assert len(revenue) == 3  # those whose season was seen a year before
+    for n in (len(history) - 2, len(history) - 1):
+        start = history[n]["cutoff"].iloc[0]
+        blind = [*history[:n], history[n].assign(revenue=1.0, churned=True)]
+        again, _ = churn.forecast(orders[orders["order_date"] < start], blind, today, {})
+        row, same = (frame[frame["window_start"] == start].iloc[0] for frame in (revenue, again))
+        pd.testing.assert_series_equal(same[foretold], row[foretold], check_names=False)
+        assert same["actual"] != row["actual"]
 
 
 # --- labels and features ---
@@ -191,7 +183,7 @@ def test_too_little_history_gets_a_sentence(churn, capsys):
     ],
 )
 def test_too_few_of_a_kind_get_a_sentence(churn, capsys, churned, says):
-    enough = pd.DataFrame({"churned": [True, False] * 50})
+    enough = pd.DataFrame({"churned": [True, False] * 50, "revenue": 1.0})
     few = pd.DataFrame({"churned": [True] * churned + [False] * (100 - churned)})
     churn.require_both_kinds(enough, enough)
     with pytest.raises(SystemExit) as stopped:
@@ -356,10 +348,11 @@ def test_spending_adds_up_to_net_revenue(churn, history, models):
     assert expected == pytest.approx(train["revenue"].sum(), rel=1e-3)
 
 
-def test_the_forecast_is_the_sum_of_the_list(churn, orders, history, models):
+def test_the_forecast_is_the_sum_of_the_list(churn, orders, history):
     today = churn.features_at(orders, AS_OF, HORIZON)
-    revenue, factor = churn.forecast(models, orders, history, today)
-    listed = churn.predict(models, today, HORIZON, factor, pd.Series(index=today.index, dtype="str"))
+    latest = churn.fit(pd.concat(history))
+    revenue, factor = churn.forecast(orders, history, today, {len(history): latest})
+    listed = churn.predict(latest, today, HORIZON, factor, pd.Series(index=today.index, dtype="str"))
     tested, coming = revenue.iloc[-2], revenue.iloc[-1]
     assert coming["forecast"] == pytest.approx(listed["expected_revenue"].sum(), abs=0.005)
     assert tested["actual"] == pytest.approx(history[-1]["revenue"].sum(), abs=0.005)
@@ -404,14 +397,73 @@ def test_the_profit_curve_by_hand(churn):
     assert nobody.loc[nobody["is_best"], "customers_contacted"].tolist() == [0]
 
 
-def test_segments_are_those_of_the_same_moment_or_none(churn, tmp_path, monkeypatch, capsys):
+def test_segments_are_those_of_the_same_orders_or_none(churn, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(churn, "DATA_DIR", tmp_path)
-    customers = pd.Index(["007", "8"])
-    assert churn.segments_at(AS_OF, customers).isna().all()
-    assert "run 2_data_analysis.py first" in capsys.readouterr().out
-    rfm = (
-        "customer_id,last_order_date,recency_days,segment\n007,2024-12-30,2,Champions\n8,2024-12-31,1,Promising\n"
+    orders = make_orders(
+        ("007", "2024-12-30 10:00", 1.0), ("=NA", "2024-12-31 23:59", 1.0), ("NA", "2024-12-31", 1.0)
     )
+    today = churn.features_at(orders, AS_OF, HORIZON)
+    assert churn.segments_of(today).isna().all()
+    assert "run script 2 first" in capsys.readouterr().out
+    header = "customer_id,last_order_date,recency_days,segment\n"
+    rfm = header + "007,2024-12-30,2,Champions\n'=NA,2024-12-31,1,Promising\nNA,2024-12-31,1,At Risk\n"
     (tmp_path / "rfm_analysis.csv").write_text(rfm)
-    assert churn.segments_at(AS_OF, customers).tolist() == ["Champions", "Promising"]
-    assert churn.segments_at(AS_OF - pd.Timedelta(days=30), customers).isna().all()
+    assert churn.segments_of(today).to_dict() == {"007": "Champions", "=NA": "Promising", "NA": "At Risk"}
+    assert churn.segments_of(today.assign(cutoff=AS_OF - HORIZON)).isna().all()
+    (tmp_path / "rfm_analysis.csv").write_text(rfm.replace("2024-12-30,2", "2024-12-29,3"))  # another shop's
+    assert churn.segments_of(today).isna().all()
+
+
+# --- odd shops ---
+
+
+def shop_of(n: int, start: str, days: int, every: int, amount: float = 10.0, seed: int = 0) -> list[tuple]:
+    """Orders of n customers: of each, the first on some day, then about every so many days until a lapse."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for customer in range(n):
+        when = rng.uniform(0, days)
+        while when < days:
+            rows.append((f"c{customer}", pd.Timestamp(start) + pd.Timedelta(days=when), amount))
+            when += rng.gamma(4, every / 4)
+            if rng.random() < 0.08:
+                break
+    return rows
+
+
+ODD = {
+    "a soft launch": [("early", "2023-01-05", 10.0)],
+    "two orders at once, long before": [("early", "2023-01-05", 10.0)] * 2,
+    "a huge refund": [("c1", "2024-02-01", -9e4)],
+    "a year of huge refunds": [(f"c{n}", f"2024-{n % 9 + 1:02}-01", -9e5) for n in range(30)],
+}
+
+
+@pytest.mark.parametrize("odd", list(ODD))
+@pytest.mark.filterwarnings("error")
+def test_an_odd_shop_gets_a_forecast_or_a_sentence(churn, odd, capsys):
+    orders = make_orders(*shop_of(400, "2023-10-01", 700, 30), *ODD[odd])
+    as_of = pd.Timestamp("2025-09-01")
+    orders = orders[orders["order_date"] < as_of]
+    history = [churn.labelled(orders, cutoff, HORIZON) for cutoff in churn.choose_cutoffs(orders, as_of, HORIZON)]
+    train = pd.concat(history[:-1])
+    if odd == "a year of huge refunds":
+        with pytest.raises(SystemExit):
+            churn.require_both_kinds(train, history[-1])
+        assert "add up to no revenue above 0" in capsys.readouterr().err
+        return
+    churn.require_both_kinds(train, history[-1])
+    revenue, _ = churn.forecast(orders, history, churn.features_at(orders, as_of, HORIZON), {})
+    assert np.isfinite(revenue[["forecast", "naive_last_window"]]).all(axis=None)
+    assert (revenue["forecast"] > 0).all()
+    assert revenue["high"].iloc[-1] < 3 * revenue["forecast"].iloc[-1]
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e9])
+def test_the_currency_does_not_matter(churn, orders, history, unit):
+    train = pd.concat(history[:-1])
+    expected, other = (
+        churn.fit_spending(train.assign(revenue=train["revenue"] * factor)).predict(train[churn.terms(train)])
+        for factor in (1.0, unit)
+    )
+    np.testing.assert_allclose(other, expected * unit, rtol=1e-3)

@@ -229,9 +229,14 @@ def test_the_embedded_mongod_is_private_and_ends_with_the_block(tmp_path, monkey
         socket = common.Path(address.removeprefix("mongodb://").replace("%2F", "/"))
         assert socket.is_socket()
         assert socket.parent.stat().st_mode & 0o777 == 0o700
-        assert listens_on(started[0].pid) == [str(socket)]
+        children = list(
+            map(int, Path(f"/proc/{started[0].pid}/task/{started[0].pid}/children").read_text().split())
+        )
+        mongod = next(child for child in children if "mongod" in Path(f"/proc/{child}/comm").read_text())
+        assert listens_on(mongod) == [str(socket)]
         raise KeyboardInterrupt
     assert started[0].returncode == 0
+    assert not Path(f"/proc/{mongod}").exists()
     assert not socket.parent.exists()
 
 
