@@ -29,12 +29,15 @@ import pandas as pd
 from faker import Faker
 from openpyxl import load_workbook
 from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
 from tqdm import tqdm
 
 from common import (
     LOADS,
     MAPPINGS,
     MONGO_DB,
+    STAGING,
+    SWITCHING,
     database,
     iso_date,
     load_record,
@@ -122,7 +125,6 @@ EXCEL = (".xlsx", ".xlsm")
 BATCH = 2_000  # documents, or rows of Excel, at a time
 
 COLLECTIONS = ("customers", "simulation_truth", "orders")  # what a load replaces, orders last
-STAGING = "pulse_staging_"  # where it puts the new ones until they are complete
 
 
 def main() -> None:
@@ -131,6 +133,7 @@ def main() -> None:
     left_out = {}
     with database() as db:
         refuse_foreign_collections(db)
+        switch(db)  # what an interrupted run had left complete
         if args.file:
             blocks = import_orders(args, left_out)
             origin = f"imported from {args.file.name}"
@@ -685,8 +688,8 @@ def refuse_foreign_collections(db: Database) -> None:
 def load(db: Database, blocks: Iterator[dict], origin: str, left_out: dict) -> dict[str, int]:
     """Put the blocks' documents in place of the earlier ones, all or nothing; returns their numbers.
 
-    They go into staging collections, which are renamed over the old ones, orders last, once all are
-    complete.
+    They go into staging collections. Once these are complete and on disk, one note makes them count
+    (see common.current), and they are renamed over the old ones.
     """
     counts = dict.fromkeys(COLLECTIONS, 0)
     for name in COLLECTIONS:
@@ -703,10 +706,20 @@ def load(db: Database, blocks: Iterator[dict], origin: str, left_out: dict) -> d
         {"_id": uuids[STAGING + name], "collection": name, "documents": counts[name], **notes}
         for name in COLLECTIONS
     )
-    for name in COLLECTIONS:
-        db[STAGING + name].rename(name, dropTarget=True)
+    on_disk = db[LOADS].with_options(write_concern=WriteConcern("majority", j=True))
+    on_disk.insert_one({"_id": SWITCHING})
+    switch(db)
     db[LOADS].delete_many({"_id": {"$nin": [uuids[STAGING + name] for name in COLLECTIONS]}})
     return counts
+
+
+def switch(db: Database) -> None:
+    """Put a complete load that still waits into its place."""
+    if db[LOADS].find_one({"_id": SWITCHING}):
+        for name in COLLECTIONS:
+            if STAGING + name in db.list_collection_names():
+                db[STAGING + name].rename(name, dropTarget=True)
+        db[LOADS].delete_one({"_id": SWITCHING})
 
 
 def documents(frame: pd.DataFrame) -> list[dict]:

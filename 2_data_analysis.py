@@ -17,6 +17,7 @@ from common import (
     GREY,
     ORDERS,
     as_of_parser,
+    current,
     database,
     load_record,
     new_figure,
@@ -26,6 +27,7 @@ from common import (
     require_data_dir,
     save,
     say,
+    steadily,
     stop,
 )
 
@@ -49,9 +51,10 @@ def main() -> None:
     as_of = parse(as_of_parser(__doc__.splitlines()[0])).as_of
     require_data_dir()
     with database() as db:
-        orders, left_out, as_of = read_orders(db, as_of, items=True)
-        customers = read_customers(db)
-        record = load_record(db, ORDERS) or {}
+        (orders, left_out, as_of), customers, record = steadily(
+            db,
+            lambda: (read_orders(db, as_of, items=True), read_customers(db), load_record(db, current(db, ORDERS))),
+        )
 
     orders = add_revenue(orders)
     rfm = rfm_analysis(orders, as_of)
@@ -68,7 +71,7 @@ def main() -> None:
     say("Computed", f"{size['rfm_analysis']} customers' RFM, {size['cohort_retention']} cohort cells, "
         f"{size['monthly_kpis']} months, {size['revenue_drivers']} driver rows")  # fmt: skip
 
-    tables["data_quality"] = data_quality(orders, left_out, record.get("left_out", {}), tables)
+    tables["data_quality"] = data_quality(orders, left_out, (record or {}).get("left_out", {}), tables)
     done = orders["completed"]
     statuses = ", ".join(orders.loc[done, "status"].unique())
     say("Checked", f"{done.sum():,} orders are completed (status {statuses}), net revenue "

@@ -33,6 +33,7 @@ from common import (
     ORDERS,
     as_of_parser,
     as_type,
+    current,
     database,
     harmless,
     load_record,
@@ -43,6 +44,7 @@ from common import (
     require_data_dir,
     save,
     say,
+    steadily,
     stop,
     whole,
 )
@@ -96,8 +98,7 @@ def main() -> None:
     args = arguments()
     require_data_dir()
     with database() as db:
-        orders, _, as_of = read_orders(db, args.as_of)
-        truth = read_truth(db)
+        (orders, _, as_of), truth = steadily(db, lambda: (read_orders(db, args.as_of), read_truth(db)))
     orders = orders.dropna(subset="customer_id")  # nobody can tell whether a guest comes back
     horizon = pd.Timedelta(days=args.horizon)
 
@@ -255,12 +256,12 @@ def read_truth(db: Database) -> pd.DataFrame | None:
 
     One row per customer, indexed by customer_id: persona (a number), lapsed_on.
     """
-    if not load_record(db, ORDERS):
+    if not load_record(db, current(db, ORDERS)):
         return None
     names = {"customer_id": "_id", "persona": "persona", "lapsed_on": "lapsed_on"}
     kinds = {"customer_id": "string", "persona": "string", "lapsed_on": "date"}
     columns = {name: as_type(kind, names, name) for name, kind in kinds.items()}
-    truth = read(db["simulation_truth"], columns).set_index("customer_id")
+    truth = read(db[current(db, "simulation_truth")], columns).set_index("customer_id")
     return truth.assign(persona=truth["persona"].astype("category").cat.codes) if len(truth) else None
 
 

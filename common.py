@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import quote_plus
 from zoneinfo import ZoneInfo
 
@@ -28,7 +28,15 @@ from dotenv import load_dotenv
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidName, InvalidURI, PyMongoError
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    ConnectionFailure,
+    InvalidName,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+)
 from pymongoarrow.api import Schema, aggregate_arrow_all
 
 ROOT = Path(__file__).resolve().parent
@@ -49,10 +57,14 @@ ORDERS = setting("ORDERS_COLLECTION", "orders")
 CUSTOMERS = setting("CUSTOMERS_COLLECTION", "customers")
 
 MAPPINGS = ("ORDERS_COLLECTION", "CUSTOMERS_COLLECTION", "ORDER_FIELDS", "CUSTOMER_FIELDS")
+STAGING = "pulse_staging_"  # before the names of new collections until they are in their places
+SWITCHING = "switching"  # the note in LOADS that the new ones are complete: from it on, they count
 LOADS = "pulse_loads"  # one document per collection that step 1 wrote: how the scripts know their own
 
 BUSY_TIMEOUT_S = 30  # how long to wait for another script on the embedded database
 DATABASE_IN_USE = 100  # mongod's exit code
+READINGS = 4  # how often to try
+CURSOR_LOST = (43, 175, 237, 11600, 11602)  # its collection dropped, or its server shutting down
 SERVER_TIMEOUT_S = 15  # how long a server may take to answer, and the embedded one to start
 FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet run a text
 CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}
@@ -137,7 +149,8 @@ def database() -> Iterator[Database]:
     """
     with nullcontext(MONGO_URI) if MONGO_URI else embedded_mongod(DATA_DIR / "mongodb") as uri:
         try:
-            client = MongoClient(uri, serverSelectionTimeoutMS=SERVER_TIMEOUT_S * 1000)
+            patience = SERVER_TIMEOUT_S if MONGO_URI else 3  # an embedded one that is gone does not come back
+            client = MongoClient(uri, serverSelectionTimeoutMS=patience * 1000, w="majority")
         except (InvalidURI, ValueError, OSError):  # their words may quote the password
             stop(
                 "MONGO_URI is not an address that MongoDB's driver can use: it should look like "
@@ -288,6 +301,44 @@ def explain_start(code: int, binary: str, log: Path) -> NoReturn:
 # --- reading orders ---
 
 
+def current(db: Database, name: str) -> str:
+    """Where the collection of this name is: while step 1 moves a complete load into its place, or was
+    stopped in the middle of that, what has not moved yet is read where it waits."""
+    waiting = STAGING + name
+    moving = db[LOADS].find_one({"_id": SWITCHING}) and waiting in db.list_collection_names()
+    return waiting if moving else name
+
+
+def steadily(db: Database, reading: Callable[[], Any]) -> Any:
+    """What `reading` returns, all of it from one load and from a server that was there throughout.
+
+    Reads again, a few times and after a pause, where a load or a change of the primary came in between.
+    """
+    for attempt in range(1, READINGS + 1):
+        try:
+            before = state(db)
+            result = reading()
+            if state(db) == before:
+                return result
+            reason = "the orders were replaced while they were read"
+        except (AutoReconnect, OperationFailure) as error:
+            passing = isinstance(error, AutoReconnect) or error.code in CURSOR_LOST
+            if attempt == READINGS or not passing:
+                raise
+            reason = "the connection was lost"
+        say("Waiting", f"{reason}: reading again ({attempt} of {READINGS - 1})")
+        time.sleep(2**attempt / 2)
+    stop(f"The orders in {MONGO_DB} were replaced again and again while they were read: wait for step 1 to end.")
+
+
+def state(db: Database) -> tuple:
+    """What changes when a load takes the place of another."""
+    found = {collection["name"]: str(collection["info"].get("uuid")) for collection in db.list_collections()}
+    return {name: uuid for name, uuid in found.items() if not name.startswith(STAGING)}, db[LOADS].find_one(
+        {"_id": SWITCHING}
+    )
+
+
 def load_record(db: Database, name: str) -> dict | None:
     """What step 1 noted when it wrote this very collection; None for one of another origin."""
     found = next(db.list_collections(filter={"name": name}), {"info": {}})
@@ -324,7 +375,9 @@ def read_customers(db: Database) -> pd.DataFrame:
     names = {"customer_id": "_id"} | {name: name for name in ("signup_date", *text)}
     names = field_names("CUSTOMER_FIELDS", names)
     kinds = {"customer_id": "string", "signup_date": "date"} | dict.fromkeys(text, "string")
-    customers = read(db[CUSTOMERS], {name: as_type(kind, names, name) for name, kind in kinds.items()})
+    customers = read(
+        db[current(db, CUSTOMERS)], {name: as_type(kind, names, name) for name, kind in kinds.items()}
+    )
     customers = customers.dropna(subset="customer_id")
     twice = customers.loc[customers["customer_id"].duplicated(), "customer_id"]
     if len(twice):
@@ -356,7 +409,7 @@ def read_orders(
     }
     if items:
         columns["items"] = item_list(names)
-    orders = read(db[ORDERS], columns)
+    orders = read(db[current(db, ORDERS)], columns)
     if orders.empty:
         stop(
             f"The collection {ORDERS} in the database {MONGO_DB} is empty: run 1_data_generation.py "

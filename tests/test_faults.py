@@ -1,0 +1,214 @@
+"""Nothing lost: processes killed at random moments, loads that overlap a reading, a full disk. No mocks.
+
+docs/Faults.md says how often each was tried.
+"""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SCRIPTS, run
+from pymongo import MongoClient
+
+import common
+
+GENERATE, ANALYSE, CHURN = SCRIPTS
+KILLS = 20
+CUSTOMERS = "1000"
+
+
+def summary(folder: Path) -> tuple:
+    """What lies in a data folder's embedded database, as the scripts see it."""
+    with common.embedded_mongod(folder / "mongodb") as uri, MongoClient(uri) as client:
+        db = client[common.MONGO_DB]
+        orders, customers = db[common.current(db, "orders")], db[common.current(db, "customers")]
+        cents = orders.aggregate([{"$group": {"_id": None, "sum": {"$sum": {"$round": ["$total", 2]}}}}])
+        total = next(cents, {"sum": 0})["sum"]
+        return orders.count_documents({}), customers.count_documents({}), round(total, 2)
+
+
+def mongod_of(script: subprocess.Popen) -> int | None:
+    """The process id of the mongod that a script has started: its grandchild."""
+    for child in Path(f"/proc/{script.pid}/task/{script.pid}/children").read_text().split():
+        for grandchild in Path(f"/proc/{child}/task/{child}/children").read_text().split():
+            if "mongod" in Path(f"/proc/{grandchild}/comm").read_text():
+                return int(grandchild)
+    return None
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory) -> tuple[Path, dict[str, tuple]]:
+    """A data folder that holds shop 1, and what shops 1 and 2 look like."""
+    shops = {}
+    for seed in ("2", "1"):
+        folder = tmp_path_factory.mktemp("faults")
+        assert run(GENERATE, "--customers", CUSTOMERS, "--seed", seed, data_dir=folder).returncode == 0
+        shops[seed] = summary(folder)
+    return folder, shops
+
+
+@pytest.mark.parametrize("victim", ["script", "mongod"])
+def test_a_kill_at_any_moment_of_a_load_leaves_the_old_data_or_the_new(loaded, victim):
+    """kill -9; afterwards the next script finds one of the two shops, whole, and no mongod is in its way."""
+    folder, shops = loaded
+    env = os.environ | {"MONGO_URI": "", "MONGO_DB": "", "DATA_DIR": str(folder)}
+    moment = random.Random(victim)
+    before = "1" if summary(folder) == shops["1"] else "2"
+    started = time.monotonic()
+    assert run(GENERATE, "--customers", CUSTOMERS, "--seed", before, data_dir=folder).returncode == 0
+    whole = time.monotonic() - started
+    for _ in range(KILLS):
+        other = {"1": "2", "2": "1"}[before]
+        command = [sys.executable, ROOT / GENERATE, "--customers", CUSTOMERS, "--seed", other]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True) as script:
+            time.sleep(whole * moment.uniform(0.3, 1.0))
+            target = script.pid if victim == "script" else mongod_of(script)
+            if target and script.poll() is None:
+                os.kill(target, signal.SIGKILL)
+            _, words = script.communicate(timeout=120)
+        if victim == "mongod" and script.returncode:
+            assert script.returncode == 2, words
+            assert words.startswith("Error: The embedded MongoDB"), words
+            assert words.count("\n") == 1
+        seen = summary(folder)
+        assert seen in (shops[before], shops[other]), (seen, shops)
+        before = "1" if seen == shops["1"] else "2"
+    done = run(GENERATE, "--customers", CUSTOMERS, "--seed", "1", data_dir=folder)
+    assert done.returncode == 0, done.stderr
+    assert summary(folder) == shops["1"]
+    assert run(ANALYSE, data_dir=folder).returncode == 0
+    with common.embedded_mongod(folder / "mongodb") as uri, MongoClient(uri) as client:
+        names = client[common.MONGO_DB].list_collection_names()
+    assert not [name for name in names if name.startswith(common.STAGING)]
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2, 3])
+def test_a_load_stopped_between_two_renames_is_read_whole_and_then_mended(db, generation, moved):
+    """The only moments that are too short for a random kill."""
+    for seed in (1, 2):
+        generation.load(db, iter([block(seed)]), f"seed {seed}", {})
+    new = block(3)
+    for name in generation.COLLECTIONS:
+        db[common.STAGING + name].insert_many(new[name])
+    db[common.LOADS].insert_one({"_id": common.SWITCHING})
+    for name in generation.COLLECTIONS[:moved]:
+        db[common.STAGING + name].rename(name, dropTarget=True)
+    for name in generation.COLLECTIONS:
+        assert list(db[common.current(db, name)].find()) == new[name]
+    generation.switch(db)
+    for name in generation.COLLECTIONS:
+        assert common.current(db, name) == name
+        assert list(db[name].find()) == new[name]
+
+
+def block(n: int) -> dict[str, list[dict]]:
+    return {name: [{"_id": n, "total": float(n)}] for name in ("customers", "simulation_truth", "orders")}
+
+
+def test_a_load_that_ends_while_orders_are_read_gives_the_old_or_the_new(db, generation, monkeypatch):
+    """Another thread loads again and again; each reading must hold one load's customers and orders."""
+    monkeypatch.setattr(common, "READINGS", 50)
+    monkeypatch.setattr(common.time, "sleep", lambda _: None)
+
+    def shop(n: int) -> dict[str, list[dict]]:
+        names = ("customers", "simulation_truth", "orders")
+        return {name: [{"_id": i, "n": n} for i in range(3000)] for name in names}
+
+    generation.load(db, iter([shop(0)]), "0", {})
+    ended = threading.Event()
+
+    def keep_loading() -> None:
+        for n in range(1, 20):
+            generation.load(db, iter([shop(n)]), str(n), {})
+        ended.set()
+
+    loader = threading.Thread(target=keep_loading)
+    loader.start()
+    seen = set()
+    while not ended.is_set():
+
+        def read_both() -> set[int]:
+            found = set()
+            for name in ("customers", "orders"):
+                rows = [row["n"] for row in db[common.current(db, name)].find({}, batch_size=500)]
+                found |= set(rows)
+                found.add(("rows", len(rows)))
+            return found
+
+        result = common.steadily(db, read_both)
+        assert ("rows", 3000) in result, result
+        assert len(result) == 2, result
+        seen |= result
+    loader.join()
+    assert len(seen) > 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of a process")
+def test_a_disk_that_fills_up_leaves_each_csv_old_or_new(tmp_path):
+    """The process may write files of so many bytes: the system refuses the rest, as a full disk does."""
+    folder = tmp_path / "data"
+    assert run(GENERATE, "--customers", CUSTOMERS, data_dir=folder).returncode == 0
+    assert run(ANALYSE, "--as-of", "2025-06-01", data_dir=folder).returncode == 0
+    before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+    with common.embedded_mongod(folder / "mongodb") as uri:
+        for size in (1_000, 10_000, 50_000, 100_000):
+            env = os.environ | {"MONGO_URI": uri, "MONGO_DB": "", "DATA_DIR": str(folder)}
+            done = subprocess.run(
+                [sys.executable, ROOT / ANALYSE],
+                env=env,
+                capture_output=True,
+                text=True,
+                check=False,
+                preexec_fn=lambda size=size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+            )
+            assert done.returncode == 2, done.stderr
+            assert "cannot be written (File too large)" in done.stderr
+            after = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+            assert after.keys() == before.keys()
+            assert not list(folder.rglob("*.tmp"))
+    assert run(ANALYSE, data_dir=folder).returncode == 0
+
+
+def test_a_kill_at_any_moment_of_writing_leaves_each_csv_old_or_new(tmp_path):
+    folder = tmp_path / "data"
+    assert run(GENERATE, "--customers", CUSTOMERS, data_dir=folder).returncode == 0
+    states = {}
+    for as_of in ("2025-06-01", "2026-01-01"):
+        started = time.monotonic()
+        assert run(ANALYSE, "--as-of", as_of, data_dir=folder).returncode == 0
+        whole = time.monotonic() - started
+        states[as_of] = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+    moment = random.Random(4)
+    for n in range(KILLS):
+        as_of = list(states)[n % 2]
+        command = [sys.executable, ROOT / ANALYSE, "--as-of", as_of]
+        env = os.environ | {"MONGO_URI": "", "MONGO_DB": "", "DATA_DIR": str(folder)}
+        with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) as script:
+            time.sleep(whole * moment.uniform(0.6, 1.0))
+            script.kill()
+        found = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+        assert found.keys() == states[as_of].keys()
+        kinds = {next((day for day in states if found[name] == states[day][name]), None) for name in found}
+        assert None not in kinds
+    assert run(ANALYSE, data_dir=folder).returncode == 0
+    assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == states["2026-01-01"]
+
+
+def test_two_scripts_at_once_on_the_embedded_database_both_work(tmp_path):
+    assert run(GENERATE, "--customers", CUSTOMERS, data_dir=tmp_path).returncode == 0
+    env = os.environ | {"MONGO_URI": "", "MONGO_DB": "", "DATA_DIR": str(tmp_path)}
+    both = [
+        subprocess.Popen([sys.executable, ROOT / script], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for script in (ANALYSE, CHURN)
+    ]
+    for script in both:
+        _, errors = script.communicate(timeout=120)
+        assert (script.returncode, errors) == (0, b"")
