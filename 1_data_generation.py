@@ -18,9 +18,10 @@ import zlib
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from glob import escape
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from zipfile import BadZipFile
 
 import duckdb
@@ -28,6 +29,7 @@ import numpy as np
 import pandas as pd
 from faker import Faker
 from openpyxl import load_workbook
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 from tqdm import tqdm
@@ -43,6 +45,7 @@ from common import (
     load_record,
     pairs,
     parse,
+    patiently,
     say,
     server,
     setting,
@@ -649,17 +652,17 @@ def count_left_out(con: duckdb.DuckDBPyConnection, args: Namespace) -> dict[str,
     noted = con.execute(
         "SELECT problem, count(*), min(line, 5) FROM lines WHERE problem IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
-    for problem, count, first in noted:
-        rows = ", ".join(map(str, first)) + (" ..." if count > len(first) else "")
-        say("Noted", f"{count:,} of {total:,} rows: {problem} (row {rows})")
-    unusable = sum(count for _, count, _ in noted)
+    for problem, n, first in noted:
+        rows = ", ".join(map(str, first)) + (" ..." if n > len(first) else "")
+        say("Noted", f"{n:,} of {total:,} rows: {problem} (row {rows})")
+    unusable = sum(n for _, n, _ in noted)
     if unusable > REJECT_LIMIT * total and not args.accept_rejects:
         problem, _, first = noted[0]
         stop(
             f"{unusable:,} of {total:,} rows of {args.file} cannot be used, as row {first[0]} ({problem}): mend "
             "them, or load the others with --accept-rejects."
         )
-    return {problem: count for problem, count, _ in noted}
+    return {problem: n for problem, n, _ in noted}
 
 
 # --- loading ---
@@ -676,9 +679,10 @@ def refuse_mapped_database() -> None:
 
 def refuse_foreign_collections(db: Database) -> None:
     """Stop where a load would replace documents that this script did not write."""
-    for name in set(COLLECTIONS) & set(db.list_collection_names()):
-        record = load_record(db, name)
-        if not record or record["documents"] != db[name].count_documents({}):
+    ours = {*COLLECTIONS, *(STAGING + name for name in COLLECTIONS)}
+    for name in sorted(ours & set(db.list_collection_names())):
+        record, n = load_record(db, name), db[name].count_documents({})
+        if record.get("documents", n) != n if record else n or name in COLLECTIONS:
             stop(
                 f"The collection {name} of the database {MONGO_DB} holds documents that this script did not "
                 "write, and stays as it is: name another database in MONGO_DB."
@@ -689,36 +693,63 @@ def load(db: Database, blocks: Iterator[dict], origin: str, left_out: dict) -> d
     """Put the blocks' documents in place of the earlier ones, all or nothing; returns their numbers.
 
     They go into staging collections. Once these are complete and on disk, one note makes them count
-    (see common.current), and they are renamed over the old ones.
+    (see common.current), and they are renamed over the old ones. Each step can be done twice.
     """
     counts = dict.fromkeys(COLLECTIONS, 0)
-    for name in COLLECTIONS:
-        db.drop_collection(STAGING + name)  # an interrupted run's
-        db.create_collection(STAGING + name)
+    uuids = patiently(lambda: make_staging(db))
     for block in blocks:
         for name, batch in block.items():
             if batch:
-                db[STAGING + name].insert_many(batch, ordered=False)
+                insert(db[STAGING + name], batch)
             counts[name] += len(batch)
-    uuids = {found["name"]: found["info"].get("uuid") for found in db.list_collections()}
-    notes = {"origin": origin, "left_out": left_out}
-    db[LOADS].insert_many(
-        {"_id": uuids[STAGING + name], "collection": name, "documents": counts[name], **notes}
-        for name in COLLECTIONS
-    )
-    on_disk = db[LOADS].with_options(write_concern=WriteConcern("majority", j=True))
-    on_disk.insert_one({"_id": SWITCHING})
-    switch(db)
-    db[LOADS].delete_many({"_id": {"$nin": [uuids[STAGING + name] for name in COLLECTIONS]}})
+    patiently(lambda: complete(db, counts, uuids, {"origin": origin, "left_out": left_out}))
+    patiently(lambda: switch(db))
     return counts
 
 
+def make_staging(db: Database) -> dict[str, Any]:
+    """Make the staging collections anew and note that they are ours: {collection: its UUID}."""
+    uuids = {}
+    for name in COLLECTIONS:
+        db.drop_collection(STAGING + name)  # an interrupted run's
+        db.create_collection(STAGING + name)
+        found = next(db.list_collections(filter={"name": STAGING + name}))
+        uuids[name] = found["info"]["uuid"]
+        db[LOADS].insert_one({"_id": uuids[name], "collection": name})
+    return uuids
+
+
+def insert(into: Collection, batch: list[dict]) -> None:
+    """Insert the documents, each once, however often the connection is lost."""
+    tries = count()
+
+    def once() -> None:
+        if next(tries):  # what came in before the connection was lost
+            into.delete_many({"_id": {"$in": [document["_id"] for document in batch]}})
+        into.insert_many(batch, ordered=False)
+
+    patiently(once)
+
+
+def complete(db: Database, counts: dict[str, int], uuids: dict[str, Any], notes: dict) -> None:
+    """Once every document is there, write the note that makes the new ones count, onto the disk."""
+    for name, n in counts.items():
+        record, found = load_record(db, STAGING + name), db[STAGING + name].count_documents({})
+        if not record or record["_id"] != uuids[name] or found != n:
+            stop(f"The new {name} are not what was written: is another run loading too? Run this again.")
+        db[LOADS].update_one({"_id": uuids[name]}, {"$set": {"documents": n, **notes}})
+    refuse_foreign_collections(db)  # somebody may have written there since
+    on_disk = db[LOADS].with_options(write_concern=WriteConcern("majority", j=True))
+    on_disk.update_one({"_id": SWITCHING}, {"$set": {"loads": list(uuids.values())}}, upsert=True)
+
+
 def switch(db: Database) -> None:
-    """Put a complete load that still waits into its place."""
-    if db[LOADS].find_one({"_id": SWITCHING}):
+    """Put a complete load that still waits into its place, and forget the earlier ones."""
+    if note := db[LOADS].find_one({"_id": SWITCHING}):
         for name in COLLECTIONS:
             if STAGING + name in db.list_collection_names():
                 db[STAGING + name].rename(name, dropTarget=True)
+        db[LOADS].delete_many({"collection": {"$in": COLLECTIONS}, "_id": {"$nin": note["loads"]}})
         db[LOADS].delete_one({"_id": SWITCHING})
 
 

@@ -25,16 +25,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from dotenv import load_dotenv
-from pymongo import MongoClient
+from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
     InvalidName,
     InvalidURI,
-    OperationFailure,
     PyMongoError,
 )
 from pymongoarrow.api import Schema, aggregate_arrow_all
@@ -63,8 +63,9 @@ LOADS = "pulse_loads"  # one document per collection that step 1 wrote: how the 
 
 BUSY_TIMEOUT_S = 30  # how long to wait for another script on the embedded database
 DATABASE_IN_USE = 100  # mongod's exit code
-READINGS = 4  # how often to try
+TRIES = 4  # how often to try what a change of the primary, or a load, can disturb
 CURSOR_LOST = (43, 175, 237, 11600, 11602)  # its collection dropped, or its server shutting down
+NOT_YET = 134  # a server that has just started does not know yet what the majority has
 SERVER_TIMEOUT_S = 15  # how long a server may take to answer, and the embedded one to start
 FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet run a text
 CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}
@@ -150,7 +151,8 @@ def database() -> Iterator[Database]:
     with nullcontext(MONGO_URI) if MONGO_URI else embedded_mongod(DATA_DIR / "mongodb") as uri:
         try:
             patience = SERVER_TIMEOUT_S if MONGO_URI else 3  # an embedded one that is gone does not come back
-            client = MongoClient(uri, serverSelectionTimeoutMS=patience * 1000, w="majority")
+            safe = {"w": "majority", "readConcernLevel": "majority"}  # nothing that a failover takes back
+            client = MongoClient(uri, serverSelectionTimeoutMS=patience * 1000, **safe)
         except (InvalidURI, ValueError, OSError):  # their words may quote the password
             stop(
                 "MONGO_URI is not an address that MongoDB's driver can use: it should look like "
@@ -162,7 +164,7 @@ def database() -> Iterator[Database]:
         try:
             with client:
                 client.admin.command("ping")
-                yield client[MONGO_DB]
+                yield client.get_database(MONGO_DB, read_preference=ReadPreference.PRIMARY)
         except PyMongoError as error:
             stop(explain(error))
 
@@ -173,9 +175,17 @@ def explain(error: PyMongoError) -> str:
     if code in (18, 8000):  # AuthenticationFailed, here and on Atlas
         return "MongoDB refuses the user name or the password in MONGO_URI: check both."
     if code == 13:  # Unauthorized
-        return f"The user in MONGO_URI lacks a right on the database {MONGO_DB}: grant it readWrite."
+        return (
+            f"The user in MONGO_URI lacks a right on the database {MONGO_DB}: step 1 needs the role readWrite, "
+            "steps 2 and 3 the role read."
+        )
     if isinstance(error, InvalidName):
         return f"MONGO_DB={MONGO_DB} is no name for a database: use letters, digits and underscores."
+    if "SSL" in str(error) or "TLS" in str(error):
+        return (
+            f"{server()} and this computer do not trust each other's TLS: check tls and tlsCAFile (the file of "
+            "the authority that signed the server's certificate) in MONGO_URI."
+        )
     if isinstance(error, (ConnectionFailure, ConfigurationError)):
         return (
             f"{server()} does not answer: check MONGO_URI, that the server runs and that it lets this "
@@ -309,26 +319,38 @@ def current(db: Database, name: str) -> str:
     return waiting if moving else name
 
 
-def steadily(db: Database, reading: Callable[[], Any]) -> Any:
-    """What `reading` returns, all of it from one load and from a server that was there throughout.
+class ReplacedError(PyMongoError):
+    """A load ended in the middle of a reading."""
 
-    Reads again, a few times and after a pause, where a load or a change of the primary came in between.
-    """
-    for attempt in range(1, READINGS + 1):
+
+def patiently(action: Callable[[], Any]) -> Any:
+    """What `action` returns, tried again a few times, each after a longer pause, where what came in its
+    way will pass: a change of the primary, or a load in the middle of a reading."""
+    for attempt in range(1, TRIES + 1):
         try:
-            before = state(db)
-            result = reading()
-            if state(db) == before:
-                return result
-            reason = "the orders were replaced while they were read"
-        except (AutoReconnect, OperationFailure) as error:
-            passing = isinstance(error, AutoReconnect) or error.code in CURSOR_LOST
-            if attempt == READINGS or not passing:
-                raise
-            reason = "the connection was lost"
-        say("Waiting", f"{reason}: reading again ({attempt} of {READINGS - 1})")
+            return action()
+        except PyMongoError as error:
+            code = getattr(error, "code", None)
+            lost = isinstance(error, AutoReconnect) or code in (*CURSOR_LOST, NOT_YET)
+            lost |= isinstance(error, BulkWriteError) and bool(error.details["writeConcernErrors"])
+            if attempt == TRIES or not (lost or isinstance(error, ReplacedError)) or not MONGO_URI:
+                raise  # an embedded server that is gone does not come back
+            reason = "the connection was lost" if lost else "the orders were replaced while they were read"
+        say("Waiting", f"{reason}: trying again ({attempt} of {TRIES - 1})")
         time.sleep(2**attempt / 2)
-    stop(f"The orders in {MONGO_DB} were replaced again and again while they were read: wait for step 1 to end.")
+
+
+def steadily(db: Database, reading: Callable[[], Any]) -> Any:
+    """What `reading` returns, all of it from one load and from a server that was there throughout."""
+
+    def whole() -> Any:
+        before = state(db)
+        result = reading()
+        if state(db) != before:
+            raise ReplacedError("the orders were replaced again and again while they were read, wait for step 1")
+        return result
+
+    return patiently(whole)
 
 
 def state(db: Database) -> tuple:
@@ -352,9 +374,12 @@ def read(collection: Collection, columns: dict[str, tuple]) -> pd.DataFrame:
     """
     pipeline = [{"$project": {"_id": 0} | {name: field for name, (field, _) in columns.items()}}]
     schema = Schema({name: arrow_type for name, (_, arrow_type) in columns.items()})
-    return aggregate_arrow_all(collection, pipeline, schema=schema).to_pandas(
-        types_mapper=lambda kind: pd.ArrowDtype(kind) if pa.types.is_list(kind) else None
-    )
+    client = collection.database.client
+    chosen = collection.with_options(read_preference=client.read_preference)  # MONGO_URI's
+    with client.start_session(causal_consistency=True) as session:
+        collection.database.command("ping", session=session)  # a secondary first catches up with this
+        table = aggregate_arrow_all(chosen, pipeline, schema=schema, session=session)
+    return table.to_pandas(types_mapper=lambda kind: pd.ArrowDtype(kind) if pa.types.is_list(kind) else None)
 
 
 def as_type(kind: str, fields: dict[str, str], name: str, prefix: str = "$") -> tuple[dict, pa.DataType]:

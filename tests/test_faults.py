@@ -91,14 +91,14 @@ def test_a_kill_at_any_moment_of_a_load_leaves_the_old_data_or_the_new(loaded, v
 
 
 @pytest.mark.parametrize("moved", [0, 1, 2, 3])
-def test_a_load_stopped_between_two_renames_is_read_whole_and_then_mended(db, generation, moved):
+def test_a_load_stopped_between_two_renames_is_read_whole_and_then_mended(db, generation, moved, monkeypatch):
     """The only moments that are too short for a random kill."""
     for seed in (1, 2):
         generation.load(db, iter([block(seed)]), f"seed {seed}", {})
     new = block(3)
-    for name in generation.COLLECTIONS:
-        db[common.STAGING + name].insert_many(new[name])
-    db[common.LOADS].insert_one({"_id": common.SWITCHING})
+    with monkeypatch.context() as patch:
+        patch.setattr(generation, "switch", lambda _: None)
+        generation.load(db, iter([new]), "seed 3", {})
     for name in generation.COLLECTIONS[:moved]:
         db[common.STAGING + name].rename(name, dropTarget=True)
     for name in generation.COLLECTIONS:
@@ -107,6 +107,8 @@ def test_a_load_stopped_between_two_renames_is_read_whole_and_then_mended(db, ge
     for name in generation.COLLECTIONS:
         assert common.current(db, name) == name
         assert list(db[name].find()) == new[name]
+    assert db[common.LOADS].count_documents({}) == len(generation.COLLECTIONS)
+    generation.refuse_foreign_collections(db)
 
 
 def block(n: int) -> dict[str, list[dict]]:
@@ -115,7 +117,7 @@ def block(n: int) -> dict[str, list[dict]]:
 
 def test_a_load_that_ends_while_orders_are_read_gives_the_old_or_the_new(db, generation, monkeypatch):
     """Another thread loads again and again; each reading must hold one load's customers and orders."""
-    monkeypatch.setattr(common, "READINGS", 50)
+    monkeypatch.setattr(common, "TRIES", 50)
     monkeypatch.setattr(common.time, "sleep", lambda _: None)
 
     def shop(n: int) -> dict[str, list[dict]]:
