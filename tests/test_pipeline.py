@@ -426,7 +426,8 @@ def test_orders_of_ones_own_are_read_and_nothing_is_written(tmp_path, uri, shop)
             "paid": {"$toDecimal": "$total"},
             "state": "$status",
         }
-        own.orders.aggregate([{"$project": rename | {"channel": 1, "items": 1}}, {"$out": "sales"}])
+        columns = rename | {"channel": 1, "items": 1}
+        own.orders.aggregate([{"$sort": {"total": 1}}, {"$project": columns}, {"$out": "sales"}])  # in any order
         own.customers.rename("people")
         for name in ("orders", "simulation_truth", "pulse_loads"):
             own.drop_collection(name)
