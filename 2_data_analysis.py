@@ -6,6 +6,8 @@
 docs/KPI_Dictionary.md defines every column. Nothing is saved unless all totals reconcile.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -25,6 +27,7 @@ from common import (
     read_customers,
     read_orders,
     require_data_dir,
+    run_of,
     save,
     say,
     steadily,
@@ -56,6 +59,7 @@ def main() -> None:
             lambda: (read_orders(db, as_of, items=True), read_customers(db), load_record(db, current(db, ORDERS))),
         )
 
+    run = run_of(Path(__file__).name, orders, as_of)
     orders = add_revenue(orders)
     rfm = rfm_analysis(orders, as_of)
     rfm["previous_segment"] = rfm_analysis(orders, as_of - pd.DateOffset(months=1))["segment"]
@@ -76,7 +80,7 @@ def main() -> None:
     statuses = ", ".join(sorted(orders.loc[done, "status"].unique()))
     say("Checked", f"{done.sum():,} orders are completed (status {statuses}), net revenue "
         f"{orders['net'].sum():,.2f}: all tables agree")  # fmt: skip
-    save(tables, draw_figures(tables))
+    save(tables, draw_figures(tables), run)
     say("Next", "python 3_churn_model.py")
 
 

@@ -12,6 +12,7 @@ customer is expected to spend is the chance to stay times what those like them w
 
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,8 @@ from common import (
     read,
     read_orders,
     require_data_dir,
+    run_of,
+    runs,
     save,
     say,
     steadily,
@@ -51,6 +54,7 @@ from common import (
 
 # --- the rules ---
 
+STEP_2 = "2_data_analysis.py"  # whose segments go into the list
 HORIZON_DAYS = 90  # a customer who orders nothing for so long after the cutoff has churned
 MINIMUM_PER_KIND = 50  # customers who churned, and who stayed, in training and in the test
 THRESHOLD = 0.5  # churn is called from this probability on
@@ -99,6 +103,7 @@ def main() -> None:
     require_data_dir()
     with database() as db:
         (orders, _, as_of), truth = steadily(db, lambda: (read_orders(db, args.as_of), read_truth(db)))
+    run = run_of(Path(__file__).name, orders, as_of)
     orders = orders.dropna(subset="customer_id")  # nobody can tell whether a guest comes back
     horizon = pd.Timedelta(days=args.horizon)
 
@@ -117,7 +122,7 @@ def main() -> None:
     latest = fit(pd.concat(history))
     fitted = {len(earlier): tested, len(history): latest}
     revenue, factor = forecast(orders, history, today, fitted)
-    predictions = predict(latest, today, horizon, factor, segments_of(today))
+    predictions = predict(latest, today, horizon, factor, segments_of(today, run))
     profit = profit_curve(predictions)
     report_money(revenue, profit)
     tables = {
@@ -128,7 +133,7 @@ def main() -> None:
         "churn_profit_curve": profit,
         "revenue_forecast": revenue,
     }
-    save(tables, draw_figures(test, judged, tables))
+    save(tables, draw_figures(test, judged, tables), run)
     say("Next", "open the CSV files in Power BI; data/README.md says what is in them")
 
 
@@ -266,21 +271,14 @@ def read_truth(db: Database) -> pd.DataFrame | None:
     return truth.assign(persona=truth["persona"].astype("category").cat.codes) if len(truth) else None
 
 
-def segments_of(today: pd.DataFrame) -> pd.Series:
+def segments_of(today: pd.DataFrame, run: dict[str, str]) -> pd.Series:
     """Each customer's RFM segment from script 2's file, where that is of the same orders; else missing."""
-    as_of, customers = today["cutoff"].iloc[0], today.index
-    last = (as_of - pd.to_timedelta(today["recency_days"], "D")).dt.round("s").dt.normalize()
-    path = DATA_DIR / "rfm_analysis.csv"
-    if path.exists():
-        rfm = pd.read_csv(path, dtype={"customer_id": str}, parse_dates=["last_order_date"], na_filter=False)
-        rfm = rfm.drop_duplicates("customer_id").set_index("customer_id").reindex(harmless(customers.to_series()))
-        seen_from = rfm["last_order_date"] + pd.to_timedelta(rfm["recency_days"], "D")
-        if (seen_from == as_of).all() and (rfm["last_order_date"].to_numpy() == last.to_numpy()).all():
-            return rfm["segment"].set_axis(customers)
-    say(
-        "Noted",
-        f"no segments: there is no rfm_analysis.csv of these orders at {as_of:%Y-%m-%d}, run script 2 first",
-    )
+    customers = today.index
+    if runs().get(STEP_2) == run | {"script": STEP_2, "state": "complete"}:
+        rfm = pd.read_csv(DATA_DIR / "rfm_analysis.csv", dtype={"customer_id": str}, na_filter=False)
+        rfm = rfm.drop_duplicates("customer_id").set_index("customer_id")
+        return rfm["segment"].reindex(harmless(customers.to_series())).set_axis(customers)
+    say("Noted", f"no segments: {STEP_2} has not been run on these orders before {run['as_of']}")
     return pd.Series(index=customers, dtype="str")
 
 

@@ -545,22 +545,53 @@ def harmless(texts: pd.Series) -> pd.Series:
     return texts.mask(texts.str.startswith(FORMULA, na=False), "'" + texts)
 
 
-def save(tables: dict[str, pd.DataFrame], figures: dict) -> None:
+def run_of(script: str, orders: pd.DataFrame, as_of: pd.Timestamp) -> dict[str, str]:
+    """A script's row in runs.csv, but for its state. Equal orders, in any order, have an equal orders_id."""
+    facts = orders[["customer_id", "order_date", "amount", "status"]].fillna({"customer_id": ""})
+    orders_id = int(pd.util.hash_pandas_object(facts, index=False).sum())  # modulo 2**64
+    return {
+        "script": script,
+        "as_of": f"{as_of:%Y-%m-%d}",
+        "orders": str(len(orders)),
+        "orders_id": f"{orders_id:016x}",
+    }
+
+
+def runs() -> dict[str, dict]:
+    """{script: its row in runs.csv}: which orders the CSV files are of, and whether all are written."""
+    path = DATA_DIR / "runs.csv"
+    table = pd.read_csv(path, dtype=str) if path.exists() else pd.DataFrame({"script": []})
+    return {row["script"]: row for row in table.to_dict("records")}
+
+
+def save(tables: dict[str, pd.DataFrame], figures: dict, run: dict[str, str]) -> None:
     """Write the tables to data/ as CSV files and the matplotlib figures to data/figures/, each whole.
 
-    CSV: UTF-8, comma, dot decimals, ISO dates, no index. The same content gives the same bytes.
+    CSV: UTF-8, comma, dot decimals, ISO dates, no index. The same content gives the same bytes. Before
+    and after, the script's `run` goes into runs.csv, as "writing" and "complete".
     """
+    write_runs(run | {"state": "writing"})
     for name, table in tables.items():
         texts = table.select_dtypes(["object", "string"])
-        with whole_file(f"{name}.csv") as path:
-            table.assign(**{column: harmless(texts[column]) for column in texts}).to_csv(
-                path, index=False, lineterminator="\n", date_format="%Y-%m-%d"
-            )
+        write_csv(name, table.assign(**{column: harmless(texts[column]) for column in texts}))
     for name, figure in figures.items():
         with whole_file(f"figures/{name}.png") as path:
             figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
+    write_runs(run | {"state": "complete"})
     place = DATA_DIR.relative_to(ROOT) if DATA_DIR.is_relative_to(ROOT) else DATA_DIR
     say("Saved", f"{len(tables)} CSV files and {len(figures)} figures in {place}")
+
+
+def write_runs(run: dict[str, str]) -> None:
+    """Put the run in its script's row of runs.csv."""
+    rows = runs() | {run["script"]: run}
+    write_csv("runs", pd.DataFrame([rows[script] for script in sorted(rows)]))
+
+
+def write_csv(name: str, table: pd.DataFrame) -> None:
+    """Write the table to data/, whole."""
+    with whole_file(f"{name}.csv") as path:
+        table.to_csv(path, index=False, lineterminator="\n", date_format="%Y-%m-%d")
 
 
 # --- charts ---

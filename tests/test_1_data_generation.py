@@ -1,11 +1,16 @@
 """Step 1: the simulated shop is what its docstring says, a file comes in whole, a load is all or nothing."""
 
+import csv
 import gzip
+import tempfile
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openpyxl import Workbook
 
 import common
@@ -120,6 +125,47 @@ def test_a_load_that_fails_leaves_the_earlier_data(generation, db):
     generation.load(db, [{"orders": [{"_id": 3, "total": 3.0}]}], "third", {})
     assert list(db.orders.find()) == [{"_id": 3, "total": 3.0}]
     assert sorted(db.list_collection_names()) == sorted([*generation.COLLECTIONS, common.LOADS])
+
+
+def test_a_look_alike_is_refused_wherever_it_lies(generation, db, capsys):
+    """Copies of our own documents and of our own note: what counts is who made the collection."""
+    generation.load(db, [{"orders": [{"_id": 1}]}], "ours", {})
+    ours = {name: list(db[name].find()) for name in db.list_collection_names()}
+    for name in ("orders", common.STAGING + "orders"):
+        db.drop_collection(name)
+        db[name].insert_many(ours["orders"])
+        assert db[common.LOADS].count_documents({"collection": "orders", "documents": 1}) == 1
+        with pytest.raises(SystemExit):
+            generation.refuse_foreign_collections(db)
+        assert f"The collection {name} of the database" in capsys.readouterr().err
+        assert list(db[name].find()) == ours["orders"]
+        db.drop_collection(name)
+        generation.load(db, [{"orders": [{"_id": 1}]}], "ours", {})
+
+
+def test_what_others_write_during_a_load_is_not_replaced(generation, db, capsys):
+    generation.load(db, [{"orders": [{"_id": 1}]}], "ours", {})
+
+    def blocks():
+        yield {"orders": [{"_id": 2}]}
+        db.orders.insert_one({"_id": "theirs"})
+
+    with pytest.raises(SystemExit):
+        generation.load(db, blocks(), "ours", {})
+    assert "The collection orders" in capsys.readouterr().err
+    assert {each["_id"] for each in db.orders.find()} == {1, "theirs"}
+
+
+def test_a_load_beside_another_stops(generation, db, capsys):
+    """The second makes the staging collections anew; the first sees that they are not its own."""
+
+    def blocks():
+        yield {"orders": [{"_id": 1}]}
+        generation.make_staging(db)
+
+    with pytest.raises(SystemExit):
+        generation.load(db, blocks(), "first", {})
+    assert "is another run loading too" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["customers", "orders", "simulation_truth"])
@@ -244,6 +290,62 @@ def test_a_few_unusable_rows_are_counted_and_many_need_a_word(generation, tmp_pa
     assert "3 of 59 rows" in capsys.readouterr().err
     orders, _, left_out = read_file(generation, monkeypatch, file, "--accept-rejects")
     assert (len(orders), sum(left_out.values())) == (56, 3)
+
+
+hostile = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.sampled_from(
+        [
+            "=1+1",
+            "-2",
+            "@x",
+            "a\nb",
+            "a\r\nb",
+            "\r",
+            '"',
+            '""',
+            "'; --",
+            ",",
+            "\\",
+            "\u202ea",
+            "🎉",
+            "\0",
+            "x" * 10_000,
+        ]
+    ),
+)
+row = st.tuples(hostile, hostile, hostile, st.datetimes(), st.floats())
+
+
+@settings(max_examples=60)
+@given(st.lists(row, max_size=20), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]), st.sampled_from(",;\t|"))
+def test_any_text_in_a_file_becomes_the_same_text_in_a_document(generation, rows, quoting, separator):
+    """And what is no amount, or no date of our time, is counted; nothing else is lost, nothing is read twice."""
+    rows = [("a", "b", "c", datetime(2024, 1, 1), 1.0), *rows]
+    names = ["order_id", "customer_id", "channel", "country", "order_date", "amount"]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        file = Path(folder, "orders.csv")
+        with file.open("w", newline="", encoding="utf-8") as lines:
+            writer = csv.writer(lines, delimiter=separator, quoting=quoting)
+            writer.writerow(names)
+            writer.writerows(
+                [n, *texts, when.isoformat(), amount] for n, (*texts, when, amount) in enumerate(rows)
+            )
+        orders, _, left_out = read_file(generation, patch, file, "--accept-rejects")
+    expected, unusable = [], 0
+    for n, (*texts, when, amount) in enumerate(rows):
+        if 1900 <= when.year <= 2099 and np.isfinite(amount):
+            customer, channel, country = (text.strip(" ") or None for text in texts)
+            expected.append((str(n), customer, channel, country, amount))
+        else:
+            unusable += 1
+    found = [
+        (each["_id"], each["customer_id"], each["channel"], each["country"], each["total"]) for each in orders
+    ]
+    assert sorted(found, key=lambda each: int(each[0])) == [
+        (*each[:4], pytest.approx(each[4], abs=1e-6)) for each in expected
+    ]
+    assert sum(left_out.values()) == unusable
 
 
 @pytest.mark.parametrize(

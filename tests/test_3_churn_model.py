@@ -8,6 +8,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
+import common
+
 CUTOFF = pd.Timestamp("2024-06-01")
 HORIZON = pd.Timedelta(days=90)
 AS_OF = pd.Timestamp("2025-01-01")
@@ -398,20 +400,29 @@ def test_the_profit_curve_by_hand(churn):
 
 
 def test_segments_are_those_of_the_same_orders_or_none(churn, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(churn, "DATA_DIR", tmp_path)
+    for module in (common, churn):
+        monkeypatch.setattr(module, "DATA_DIR", tmp_path)
     orders = make_orders(
         ("007", "2024-12-30 10:00", 1.0), ("=NA", "2024-12-31 23:59", 1.0), ("NA", "2024-12-31", 1.0)
     )
     today = churn.features_at(orders, AS_OF, HORIZON)
-    assert churn.segments_of(today).isna().all()
-    assert "run script 2 first" in capsys.readouterr().out
-    header = "customer_id,last_order_date,recency_days,segment\n"
-    rfm = header + "007,2024-12-30,2,Champions\n'=NA,2024-12-31,1,Promising\nNA,2024-12-31,1,At Risk\n"
-    (tmp_path / "rfm_analysis.csv").write_text(rfm)
-    assert churn.segments_of(today).to_dict() == {"007": "Champions", "=NA": "Promising", "NA": "At Risk"}
-    assert churn.segments_of(today.assign(cutoff=AS_OF - HORIZON)).isna().all()
-    (tmp_path / "rfm_analysis.csv").write_text(rfm.replace("2024-12-30,2", "2024-12-29,3"))  # another shop's
-    assert churn.segments_of(today).isna().all()
+    mine = common.run_of("3_churn_model.py", orders, AS_OF)
+    assert churn.segments_of(today, mine).isna().all()
+    assert "2_data_analysis.py has not been run on these orders before 2025-01-01" in capsys.readouterr().out
+    segments = {"007": "Champions", "=NA": "Promising", "NA": "At Risk"}
+    rfm = pd.DataFrame({"customer_id": list(segments), "segment": list(segments.values())})
+    common.save({"rfm_analysis": rfm}, {}, common.run_of("2_data_analysis.py", orders[::-1], AS_OF))
+    assert churn.segments_of(today, mine).to_dict() == segments
+    common.write_runs(common.runs()["2_data_analysis.py"] | {"state": "writing"})  # stopped on the way
+    assert churn.segments_of(today, mine).isna().all()
+    cent_more = orders.assign(amount=orders["amount"] + [0, 0, 0.01])
+    for run in (
+        common.run_of("2_data_analysis.py", orders, AS_OF - HORIZON),
+        common.run_of("2_data_analysis.py", cent_more, AS_OF),
+        common.run_of("2_data_analysis.py", orders.assign(customer_id=["007", "=NA", "=NA"]), AS_OF),
+    ):
+        common.save({"rfm_analysis": rfm}, {}, run)
+        assert churn.segments_of(today, mine).isna().all()
 
 
 # --- odd shops ---

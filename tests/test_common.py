@@ -177,17 +177,19 @@ def test_items_come_as_lists(db):
 
 def test_a_csv_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(common, "DATA_DIR", tmp_path)
-    common.save({"t": pd.DataFrame({"a": [1]})}, {})
+    run = {"script": "t", "as_of": "2024-01-01", "orders": "1", "orders_id": "0"}
+    common.save({"t": pd.DataFrame({"a": [1]})}, {}, run)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert before["runs.csv"].endswith(b",complete\n")
 
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
     with pytest.raises(SystemExit) as stopped:
-        common.save({"t": pd.DataFrame({"a": [2]})}, {})
+        common.save({"t": pd.DataFrame({"a": [2]})}, {}, run)
     assert stopped.value.code == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
-    assert (tmp_path / "t.csv").read_bytes() == b"a\n1\n"
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 
 hostile = st.one_of(
@@ -203,7 +205,7 @@ def test_any_text_comes_back_from_a_csv_and_runs_as_no_formula(texts):
     """Read by pandas and by Python's csv: the same rows, a line each, and different ids stay different."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(common, "DATA_DIR", Path(folder))
-        common.save({"t": pd.DataFrame({"a": texts, "n": range(len(texts))})}, {})
+        common.save({"t": pd.DataFrame({"a": texts, "n": range(len(texts))})}, {}, {"script": "t"})
         raw = (Path(folder) / "t.csv").read_bytes().decode()
     assert raw.count("\n") == 1 + len(texts)
     frame = pd.read_csv(io.StringIO(raw), dtype=str, keep_default_na=False)

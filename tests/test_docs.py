@@ -62,6 +62,15 @@ def test_links_and_tests_that_a_document_names_exist(name):
         assert f"def {test}(" in tests, test
 
 
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_every_requirement_is_locked_with_a_hash(name):
+    wanted = "".join((ROOT / f"{each}.txt").read_text() for each in {"requirements", name})
+    pins = set(re.findall(r"^([\w-]+==[\w.]+)", wanted.lower(), flags=re.MULTILINE))
+    locked = re.split(r"^(?=\S)", (ROOT / f"{name}.lock").read_text(), flags=re.MULTILINE)[1:]
+    assert pins <= {entry.split()[0] for entry in locked}
+    assert all(" --hash=sha256:" in entry for entry in locked)
+
+
 def test_env_example_names_every_setting():
     settings = set(re.findall(r'^\w+ = .*setting\("(\w+)"', (ROOT / "common.py").read_text(), flags=re.MULTILINE))
     example = re.findall(r"^# (\w+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), flags=re.MULTILINE)

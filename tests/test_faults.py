@@ -5,12 +5,15 @@ docs/Faults.md says how often each was tried.
 
 import os
 import random
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -153,30 +156,90 @@ def test_a_load_that_ends_while_orders_are_read_gives_the_old_or_the_new(db, gen
     assert len(seen) > 3
 
 
-@pytest.mark.skipif(os.name != "posix", reason="limits of a process")
-def test_a_disk_that_fills_up_leaves_each_csv_old_or_new(tmp_path):
-    """The process may write files of so many bytes: the system refuses the rest, as a full disk does."""
+def csvs(folder: Path) -> dict[str, bytes]:
+    """What the CSV files hold."""
+    return {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+
+
+def assert_old_or_new(found: dict[str, bytes], old: dict[str, bytes], new: dict[str, bytes]) -> str:
+    """Each CSV is whole, and runs.csv tells whether all are of one run; returns the state it gives."""
+    assert found.keys() == old.keys() == new.keys()
+    for name in found.keys() - {"runs.csv"}:
+        assert found[name] in (old[name], new[name]), name
+    if found["runs.csv"] in [each["runs.csv"].replace(b",complete\n", b",writing\n") for each in (old, new)]:
+        return "writing"
+    assert found in (old, new)
+    return "complete"
+
+
+@pytest.fixture(params=["a limit", "a volume"])
+def small_disk(request, tmp_path) -> Iterator[tuple[Path, Callable]]:
+    """A data folder and what makes it full but for so many bytes: returns options for the script's process.
+
+    The system refuses the process files beyond a size; and, where the tests may mount one, a real volume.
+    """
     folder = tmp_path / "data"
-    assert run(GENERATE, "--customers", CUSTOMERS, data_dir=folder).returncode == 0
-    assert run(ANALYSE, "--as-of", "2025-06-01", data_dir=folder).returncode == 0
-    before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
-    with common.embedded_mongod(folder / "mongodb") as uri:
+    folder.mkdir()
+    if request.param == "a limit":
+        yield (
+            folder,
+            lambda size: {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))},
+        )
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", "size=500m", "none", folder]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("these tests may not mount a volume")
+
+    def fill(left: int) -> dict:
+        with (folder / "filler").open("wb") as filler:
+            filler.write(bytes(shutil.disk_usage(folder).free - left))
+        return {}
+
+    yield folder, fill
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of a process, volumes in memory")
+def test_a_disk_that_is_full_leaves_each_csv_old_or_new(small_disk, tmp_path):
+    folder, fill = small_disk
+    place = tmp_path / "elsewhere"
+    assert run(GENERATE, "--customers", CUSTOMERS, data_dir=place).returncode == 0
+    with common.embedded_mongod(place / "mongodb") as uri:
+        states = []
+        for data_dir, as_of in ((place, "2026-01-01"), (folder, "2025-06-01")):
+            done = run(ANALYSE, "--as-of", as_of, data_dir=data_dir, MONGO_URI=uri)
+            assert done.returncode == 0, done.stderr
+            states.append(csvs(data_dir))
+        new, old = states
         for size in (1_000, 10_000, 50_000, 100_000):
+            (folder / "filler").unlink(missing_ok=True)
             env = os.environ | {"MONGO_URI": uri, "MONGO_DB": "", "DATA_DIR": str(folder)}
-            done = subprocess.run(
-                [sys.executable, ROOT / ANALYSE],
-                env=env,
-                capture_output=True,
-                text=True,
-                check=False,
-                preexec_fn=lambda size=size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
-            )
-            assert done.returncode == 2, done.stderr
-            assert "cannot be written (File too large)" in done.stderr
-            after = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
-            assert after.keys() == before.keys()
+            command = [sys.executable, ROOT / ANALYSE]
+            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, **fill(size))
+            assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+            assert re.search(r"\((File too large|No space left on device)\)", done.stderr)
+            assert_old_or_new(csvs(folder), old, new)
             assert not list(folder.rglob("*.tmp"))
-    assert run(ANALYSE, data_dir=folder).returncode == 0
+        (folder / "filler").unlink(missing_ok=True)
+        assert run(ANALYSE, data_dir=folder, MONGO_URI=uri).returncode == 0
+        assert csvs(folder) == new
+
+
+@pytest.mark.parametrize("small_disk", ["a volume"], indirect=True)
+def test_a_disk_that_is_full_leaves_the_loaded_orders(small_disk):
+    """The embedded MongoDB itself finds no room; with some again, the earlier shop is there and can change."""
+    folder, fill = small_disk
+    assert run(GENERATE, "--customers", CUSTOMERS, "--seed", "1", data_dir=folder).returncode == 0
+    before = summary(folder)
+    for left in (20_000_000, 1_000_000):
+        fill(left)
+        done = run(GENERATE, "--customers", "20000", "--seed", "2", data_dir=folder)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert done.stderr.startswith("Error: The embedded MongoDB")
+        (folder / "filler").unlink()
+        assert summary(folder) == before
+    assert run(GENERATE, "--customers", CUSTOMERS, "--seed", "2", data_dir=folder).returncode == 0
+    assert summary(folder) != before
 
 
 def test_a_kill_at_any_moment_of_writing_leaves_each_csv_old_or_new(tmp_path):
@@ -187,8 +250,8 @@ def test_a_kill_at_any_moment_of_writing_leaves_each_csv_old_or_new(tmp_path):
         started = time.monotonic()
         assert run(ANALYSE, "--as-of", as_of, data_dir=folder).returncode == 0
         whole = time.monotonic() - started
-        states[as_of] = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
-    moment = random.Random(4)
+        states[as_of] = csvs(folder)
+    moment, unfinished = random.Random(4), 0
     for n in range(KILLS):
         as_of = list(states)[n % 2]
         command = [sys.executable, ROOT / ANALYSE, "--as-of", as_of]
@@ -196,12 +259,11 @@ def test_a_kill_at_any_moment_of_writing_leaves_each_csv_old_or_new(tmp_path):
         with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) as script:
             time.sleep(whole * moment.uniform(0.6, 1.0))
             script.kill()
-        found = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
-        assert found.keys() == states[as_of].keys()
-        kinds = {next((day for day in states if found[name] == states[day][name]), None) for name in found}
-        assert None not in kinds
+        old, new = states[list(states)[1 - n % 2]], states[as_of]
+        unfinished += assert_old_or_new(csvs(folder), old, new) == "writing"
     assert run(ANALYSE, data_dir=folder).returncode == 0
-    assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == states["2026-01-01"]
+    assert csvs(folder) == states["2026-01-01"]
+    assert unfinished > 0
 
 
 def test_two_scripts_at_once_on_the_embedded_database_both_work(tmp_path):

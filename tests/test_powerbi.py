@@ -119,7 +119,7 @@ def test_five_pages_in_order_with_unique_names_and_alt_texts():
         assert len(visual["name"]) <= 50
         container = visual["visual"]["visualContainerObjects"]
         assert len(container["general"][0]["properties"]["altText"]["expr"]["Literal"]["Value"]) > 10
-    assert len(names) == len(set(names)) == 40
+    assert len(names) == len(set(names)) == 41
 
 
 def test_no_file_has_a_byte_order_mark_a_carriage_return_or_this_folder():

@@ -30,7 +30,7 @@ import common
 
 GENERATE, ANALYSE, CHURN = SCRIPTS
 CUSTOMERS = ("--customers", "1000")
-FAILOVERS = int(os.environ.get("FAILOVERS", "4"))  # of each kind
+FAILOVERS = 5  # of each kind
 PASSWORD = "swordfish/9:%@"  # with all that an address must not hold as it is
 QUOTED = "swordfish%2F9%3A%25%40"
 NOBODY = 65534
