@@ -17,11 +17,12 @@ import sys
 import zlib
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from glob import escape
 from itertools import chain, count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from uuid import uuid4
 from zipfile import BadZipFile
 
 import duckdb
@@ -31,6 +32,7 @@ from faker import Faker
 from openpyxl import load_workbook
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.write_concern import WriteConcern
 from tqdm import tqdm
 
@@ -38,8 +40,10 @@ from common import (
     LOADS,
     MAPPINGS,
     MONGO_DB,
+    MONGO_URI,
     STAGING,
     SWITCHING,
+    collection_id,
     database,
     iso_date,
     load_record,
@@ -128,6 +132,7 @@ EXCEL = (".xlsx", ".xlsm")
 BATCH = 2_000  # documents, or rows of Excel, at a time
 
 COLLECTIONS = ("customers", "simulation_truth", "orders")  # what a load replaces, orders last
+NO_SUCH_COLLECTION = 26  # MongoDB's code
 
 
 def main() -> None:
@@ -679,10 +684,9 @@ def refuse_mapped_database() -> None:
 
 def refuse_foreign_collections(db: Database) -> None:
     """Stop where a load would replace documents that this script did not write."""
-    ours = {*COLLECTIONS, *(STAGING + name for name in COLLECTIONS)}
-    for name in sorted(ours & set(db.list_collection_names())):
-        record, n = load_record(db, name), db[name].count_documents({})
-        if record.get("documents", n) != n if record else n or name in COLLECTIONS:
+    for name in set(COLLECTIONS) & set(db.list_collection_names()):
+        record = load_record(db, name)
+        if not record or record["documents"] != db[name].count_documents({}):
             stop(
                 f"The collection {name} of the database {MONGO_DB} holds documents that this script did not "
                 "write, and stays as it is: name another database in MONGO_DB."
@@ -692,31 +696,41 @@ def refuse_foreign_collections(db: Database) -> None:
 def load(db: Database, blocks: Iterator[dict], origin: str, left_out: dict) -> dict[str, int]:
     """Put the blocks' documents in place of the earlier ones, all or nothing; returns their numbers.
 
-    They go into staging collections. Once these are complete and on disk, one note makes them count
-    (see common.current), and they are renamed over the old ones. Each step can be done twice.
+    They go into staging collections of a name that no other load has. Once these are complete and on
+    disk, one note makes them count (see common.current), and they are renamed over the old ones. Each
+    step can be done twice.
     """
     counts = dict.fromkeys(COLLECTIONS, 0)
-    uuids = patiently(lambda: make_staging(db))
+    patiently(lambda: drop_left_behind(db))
+    staging = {name: f"{STAGING}{name}_{uuid4().hex[:12]}" for name in COLLECTIONS}
+    for name, place in staging.items():
+        patiently(lambda name=name, place=place: make_staging(db, name, place))
     for block in blocks:
         for name, batch in block.items():
             if batch:
-                insert(db[STAGING + name], batch)
+                insert(db[staging[name]], batch)
             counts[name] += len(batch)
-    patiently(lambda: complete(db, counts, uuids, {"origin": origin, "left_out": left_out}))
+    patiently(lambda: complete(db, counts, staging, {"origin": origin, "left_out": left_out}))
     patiently(lambda: switch(db))
     return counts
 
 
-def make_staging(db: Database) -> dict[str, Any]:
-    """Make the staging collections anew and note that they are ours: {collection: its UUID}."""
-    uuids = {}
-    for name in COLLECTIONS:
-        db.drop_collection(STAGING + name)  # an interrupted run's
-        db.create_collection(STAGING + name)
-        found = next(db.list_collections(filter={"name": STAGING + name}))
-        uuids[name] = found["info"]["uuid"]
-        db[LOADS].insert_one({"_id": uuids[name], "collection": name})
-    return uuids
+def drop_left_behind(db: Database) -> None:
+    """Drop what a killed run has left. On a server, another run may still be at it, for up to a day."""
+    old = {"begun": {"$lt": datetime.now(UTC) - timedelta(days=1 if MONGO_URI else 0)}}
+    for place in db.list_collection_names(filter={"name": {"$regex": f"^{STAGING}"}}):
+        record = load_record(db, place)
+        ours = {"_id": collection_id(db, place)} | old
+        if db[LOADS].delete_one(ours).deleted_count or not (record or MONGO_URI or db[place].find_one()):
+            db.drop_collection(place)
+
+
+def make_staging(db: Database, name: str, place: str) -> None:
+    """Make an empty collection and note that it is ours."""
+    if place not in db.list_collection_names():
+        db.create_collection(place)
+    notes = {"collection": name, "staging": place, "begun": datetime.now(UTC)}
+    db[LOADS].update_one({"_id": collection_id(db, place)}, {"$set": notes}, upsert=True)
 
 
 def insert(into: Collection, batch: list[dict]) -> None:
@@ -731,26 +745,38 @@ def insert(into: Collection, batch: list[dict]) -> None:
     patiently(once)
 
 
-def complete(db: Database, counts: dict[str, int], uuids: dict[str, Any], notes: dict) -> None:
+def complete(db: Database, counts: dict[str, int], staging: dict[str, str], notes: dict) -> None:
     """Once every document is there, write the note that makes the new ones count, onto the disk."""
-    for name, n in counts.items():
-        record, found = load_record(db, STAGING + name), db[STAGING + name].count_documents({})
-        if not record or record["_id"] != uuids[name] or found != n:
-            stop(f"The new {name} are not what was written: is another run loading too? Run this again.")
-        db[LOADS].update_one({"_id": uuids[name]}, {"$set": {"documents": n, **notes}})
+    loads = [collection_id(db, place) for place in staging.values()]
+    if db[LOADS].find_one({"_id": SWITCHING, "loads": loads}):
+        return  # an earlier try did it
+    for load_id, (name, place) in zip(loads, staging.items(), strict=True):
+        found = db[place].count_documents({})
+        if found != counts[name]:
+            stop(f"{found:,} of {counts[name]:,} new {name} are in {place}: who changed that? Run this again.")
+        db[LOADS].update_one({"_id": load_id}, {"$set": {"documents": found, **notes}})
+    switch(db)  # what another run has just completed
     refuse_foreign_collections(db)  # somebody may have written there since
+    old = [collection_id(db, name) for name in COLLECTIONS]
     on_disk = db[LOADS].with_options(write_concern=WriteConcern("majority", j=True))
-    on_disk.update_one({"_id": SWITCHING}, {"$set": {"loads": list(uuids.values())}}, upsert=True)
+    try:
+        on_disk.insert_one({"_id": SWITCHING, "staging": staging, "loads": loads, "replaced": old})
+    except DuplicateKeyError:
+        stop(f"Another run has loaded {MONGO_DB} at the same moment: run this again, if it is still wanted.")
 
 
 def switch(db: Database) -> None:
-    """Put a complete load that still waits into its place, and forget the earlier ones."""
+    """Put a complete load that still waits into its place, and forget the one before."""
     if note := db[LOADS].find_one({"_id": SWITCHING}):
-        for name in COLLECTIONS:
-            if STAGING + name in db.list_collection_names():
-                db[STAGING + name].rename(name, dropTarget=True)
-        db[LOADS].delete_many({"collection": {"$in": COLLECTIONS}, "_id": {"$nin": note["loads"]}})
-        db[LOADS].delete_one({"_id": SWITCHING})
+        for name, place in note["staging"].items():
+            if place in db.list_collection_names():
+                try:
+                    db[place].rename(name, dropTarget=True)
+                except OperationFailure as error:
+                    if error.code != NO_SUCH_COLLECTION:  # else another run has moved it since
+                        raise
+        db[LOADS].delete_many({"_id": {"$in": note["replaced"]}})
+        db[LOADS].delete_one({"_id": SWITCHING, "loads": note["loads"]})
 
 
 def documents(frame: pd.DataFrame) -> list[dict]:

@@ -274,8 +274,9 @@ def read_truth(db: Database) -> pd.DataFrame | None:
 def segments_of(today: pd.DataFrame, run: dict[str, str]) -> pd.Series:
     """Each customer's RFM segment from script 2's file, where that is of the same orders; else missing."""
     customers = today.index
-    if runs().get(STEP_2) == run | {"script": STEP_2, "state": "complete"}:
-        rfm = pd.read_csv(DATA_DIR / "rfm_analysis.csv", dtype={"customer_id": str}, na_filter=False)
+    path = DATA_DIR / "rfm_analysis.csv"
+    if path.exists() and runs().get(STEP_2) == run | {"script": STEP_2, "state": "complete"}:
+        rfm = pd.read_csv(path, dtype={"customer_id": str}, na_filter=False)
         rfm = rfm.drop_duplicates("customer_id").set_index("customer_id")
         return rfm["segment"].reindex(harmless(customers.to_series())).set_axis(customers)
     say("Noted", f"no segments: {STEP_2} has not been run on these orders before {run['as_of']}")

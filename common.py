@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -64,10 +65,12 @@ LOADS = "pulse_loads"  # one document per collection that step 1 wrote: how the 
 BUSY_TIMEOUT_S = 30  # how long to wait for another script on the embedded database
 DATABASE_IN_USE = 100  # mongod's exit code
 TRIES = 4  # how often to try what a change of the primary, or a load, can disturb
-CURSOR_LOST = (43, 175, 237, 11600, 11602)  # its collection dropped, or its server shutting down
+CURSOR_LOST = (43, 175, 237)  # its collection dropped, say
+SERVER_LOST = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)  # the driver's retryable codes
 SERVER_TIMEOUT_S = 15  # how long a server may take to answer, and the embedded one to start
 FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet run a text
 CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}
+RUN = ("script", "as_of", "orders", "orders_id", "state")  # the columns of runs.csv
 NOT_COMPLETED = ("cancelled", "canceled", "voided", "failed", "refunded")  # order statuses, in any case
 
 
@@ -150,12 +153,14 @@ def database() -> Iterator[Database]:
     with nullcontext(MONGO_URI) if MONGO_URI else embedded_mongod(DATA_DIR / "mongodb") as uri:
         try:
             patience = SERVER_TIMEOUT_S if MONGO_URI else 3  # an embedded one that is gone does not come back
-            client = MongoClient(uri, serverSelectionTimeoutMS=patience * 1000, w="majority")
+            with warnings.catch_warnings():  # of an unknown option; they may quote the password
+                warnings.simplefilter("error", UserWarning)
+                client = MongoClient(uri, serverSelectionTimeoutMS=patience * 1000, w="majority")
         except OSError as error:
             stop(f"A file that MONGO_URI names, such as tlsCAFile, is not readable ({error.strerror}): mend it.")
-        except (InvalidURI, ValueError):  # their words may quote the password
+        except (InvalidURI, ValueError, UserWarning):  # their words may quote the password
             stop(
-                "MONGO_URI is not an address that MongoDB's driver can use: it should look like "
+                "MONGO_URI is not an address, with options, that MongoDB's driver knows: it should look like "
                 "mongodb+srv://user:password@cluster.example.net/, special characters of the "
                 "password percent-encoded (@ is %40)."
             )
@@ -195,10 +200,12 @@ def explain(error: PyMongoError) -> str:
 
 
 def server() -> str:
-    """Where the data lies, in words; a password stands before the last @ of an address."""
+    """Where the data lies, in words; a password stands before an @."""
     if not MONGO_URI:
         return "The embedded MongoDB"
-    return "MongoDB at " + re.split("[/?]", MONGO_URI.split("://")[-1].rpartition("@")[2])[0]
+    address, *options = re.split("[/?]", MONGO_URI.partition("://")[2], maxsplit=1)
+    unclear = "@" in "".join(options)  # an option's value, or a password with / or ? as they are
+    return "The MongoDB of MONGO_URI" if unclear else "MongoDB at " + address.rpartition("@")[2]
 
 
 @contextmanager
@@ -320,9 +327,9 @@ def explain_start(code: int, binary: str, log: Path) -> NoReturn:
 def current(db: Database, name: str) -> str:
     """Where the collection of this name is: while step 1 moves a complete load into its place, or was
     stopped in the middle of that, what has not moved yet is read where it waits."""
-    waiting = STAGING + name
-    moving = db[LOADS].find_one({"_id": SWITCHING}) and waiting in db.list_collection_names()
-    return waiting if moving else name
+    note = db[LOADS].find_one({"_id": SWITCHING}) or {"staging": {}}
+    waiting = note["staging"].get(name)
+    return waiting if waiting in db.list_collection_names() else name
 
 
 class ReplacedError(PyMongoError):
@@ -336,8 +343,8 @@ def patiently(action: Callable[[], Any]) -> Any:
         try:
             return action()
         except PyMongoError as error:
-            code = getattr(error, "code", None)
-            lost = isinstance(error, AutoReconnect) or code in CURSOR_LOST
+            lost = isinstance(error, AutoReconnect)
+            lost |= getattr(error, "code", None) in (*CURSOR_LOST, *SERVER_LOST)
             lost |= isinstance(error, BulkWriteError) and bool(error.details["writeConcernErrors"])
             if attempt == TRIES or not (lost or isinstance(error, ReplacedError)) or not MONGO_URI:
                 raise  # an embedded server that is gone does not come back
@@ -367,10 +374,15 @@ def state(db: Database) -> tuple:
     )
 
 
+def collection_id(db: Database, name: str) -> Any:
+    """What tells this very collection from any other that has, or had, its name."""
+    found = next(db.list_collections(filter={"name": name}), {"info": {}})
+    return found["info"].get("uuid", name)
+
+
 def load_record(db: Database, name: str) -> dict | None:
     """What step 1 noted when it wrote this very collection; None for one of another origin."""
-    found = next(db.list_collections(filter={"name": name}), {"info": {}})
-    return db[LOADS].find_one({"_id": found["info"].get("uuid", name)})
+    return db[LOADS].find_one({"_id": collection_id(db, name)})
 
 
 def read(collection: Collection, columns: dict[str, tuple]) -> pd.DataFrame:
@@ -546,7 +558,7 @@ def harmless(texts: pd.Series) -> pd.Series:
 
 
 def run_of(script: str, orders: pd.DataFrame, as_of: pd.Timestamp) -> dict[str, str]:
-    """A script's row in runs.csv, but for its state. Equal orders, in any order, have an equal orders_id."""
+    """A script's row in runs.csv (RUN), but for its state. Equal orders, in any order, have an equal orders_id."""
     facts = orders[["customer_id", "order_date", "amount", "status"]].fillna({"customer_id": ""})
     orders_id = int(pd.util.hash_pandas_object(facts, index=False).sum())  # modulo 2**64
     return {
@@ -559,9 +571,11 @@ def run_of(script: str, orders: pd.DataFrame, as_of: pd.Timestamp) -> dict[str, 
 
 def runs() -> dict[str, dict]:
     """{script: its row in runs.csv}: which orders the CSV files are of, and whether all are written."""
-    path = DATA_DIR / "runs.csv"
-    table = pd.read_csv(path, dtype=str) if path.exists() else pd.DataFrame({"script": []})
-    return {row["script"]: row for row in table.to_dict("records")}
+    try:
+        rows = pd.read_csv(DATA_DIR / "runs.csv", dtype=str).to_dict("records")
+    except (OSError, ValueError):  # not there, or not as it was written
+        rows = []
+    return {row["script"]: row for row in rows if row.keys() == {*RUN}}
 
 
 def save(tables: dict[str, pd.DataFrame], figures: dict, run: dict[str, str]) -> None:
@@ -589,9 +603,12 @@ def write_runs(run: dict[str, str]) -> None:
 
 
 def write_csv(name: str, table: pd.DataFrame) -> None:
-    """Write the table to data/, whole."""
+    """Write the table to data/, whole, with 0 for what came to -0."""
+    floats = table.select_dtypes("float")
     with whole_file(f"{name}.csv") as path:
-        table.to_csv(path, index=False, lineterminator="\n", date_format="%Y-%m-%d")
+        table.assign(**{column: floats[column] + 0.0 for column in floats}).to_csv(
+            path, index=False, lineterminator="\n", date_format="%Y-%m-%d"
+        )
 
 
 # --- charts ---

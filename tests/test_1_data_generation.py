@@ -112,11 +112,12 @@ def test_the_demand_clock_keeps_the_years_length(generation):
     assert (np.diff(clock) > 0).all()
 
 
-def test_a_load_that_fails_leaves_the_earlier_data(generation, db):
+def test_a_load_that_fails_leaves_the_earlier_data(generation, db, monkeypatch):
     def broken():
         yield {"orders": [{"_id": 2, "total": 2.0}]}
         raise RuntimeError
 
+    monkeypatch.setattr(generation, "MONGO_URI", common.MONGO_URI)
     generation.load(db, [{"orders": [{"_id": 1, "total": 1.0}]}], "first", {})
     with pytest.raises(RuntimeError):
         generation.load(db, broken(), "second", {})
@@ -124,23 +125,30 @@ def test_a_load_that_fails_leaves_the_earlier_data(generation, db):
     generation.refuse_foreign_collections(db)
     generation.load(db, [{"orders": [{"_id": 3, "total": 3.0}]}], "third", {})
     assert list(db.orders.find()) == [{"_id": 3, "total": 3.0}]
+    left = db.list_collection_names(filter={"name": {"$regex": common.STAGING}})
+    assert len(left) == 3  # on a server, the second may still be at it: for a day
+    db[common.LOADS].update_many({"staging": {"$in": left}}, {"$set": {"begun": datetime(2024, 1, 1)}})
+    generation.load(db, [{"orders": [{"_id": 4, "total": 4.0}]}], "fourth", {})
     assert sorted(db.list_collection_names()) == sorted([*generation.COLLECTIONS, common.LOADS])
 
 
-def test_a_look_alike_is_refused_wherever_it_lies(generation, db, capsys):
+def test_a_look_alike_stays_wherever_it_lies(generation, db, capsys, monkeypatch):
     """Copies of our own documents and of our own note: what counts is who made the collection."""
     generation.load(db, [{"orders": [{"_id": 1}]}], "ours", {})
     ours = {name: list(db[name].find()) for name in db.list_collection_names()}
-    for name in ("orders", common.STAGING + "orders"):
-        db.drop_collection(name)
-        db[name].insert_many(ours["orders"])
-        assert db[common.LOADS].count_documents({"collection": "orders", "documents": 1}) == 1
-        with pytest.raises(SystemExit):
-            generation.refuse_foreign_collections(db)
-        assert f"The collection {name} of the database" in capsys.readouterr().err
-        assert list(db[name].find()) == ours["orders"]
-        db.drop_collection(name)
-        generation.load(db, [{"orders": [{"_id": 1}]}], "ours", {})
+    db.drop_collection("orders")
+    db["orders"].insert_many(ours["orders"])
+    theirs = f"{common.STAGING}orders_of_theirs"
+    db[theirs].insert_many(ours["orders"])
+    assert db[common.LOADS].count_documents({"collection": "orders", "documents": 1}) == 1
+    with pytest.raises(SystemExit):
+        generation.refuse_foreign_collections(db)
+    assert "The collection orders of the database" in capsys.readouterr().err
+    assert list(db["orders"].find()) == ours["orders"]
+    db.drop_collection("orders")
+    monkeypatch.setattr(generation, "MONGO_URI", "")  # nobody else is there: drops what was left behind
+    generation.load(db, [{"orders": [{"_id": 1}]}], "ours", {})
+    assert list(db[theirs].find()) == ours["orders"]
 
 
 def test_what_others_write_during_a_load_is_not_replaced(generation, db, capsys):
@@ -156,16 +164,54 @@ def test_what_others_write_during_a_load_is_not_replaced(generation, db, capsys)
     assert {each["_id"] for each in db.orders.find()} == {1, "theirs"}
 
 
-def test_a_load_beside_another_stops(generation, db, capsys):
-    """The second makes the staging collections anew; the first sees that they are not its own."""
+def small_load(n: int) -> dict[str, list[dict]]:
+    return {name: [{"_id": i, "n": n} for i in range(n)] for name in ("customers", "simulation_truth", "orders")}
 
-    def blocks():
-        yield {"orders": [{"_id": 1}]}
-        generation.make_staging(db)
 
+@pytest.mark.parametrize(
+    "moment", ["drop_left_behind", "make_staging", "insert", "complete", "switch", "its check", "its note"]
+)
+def test_loads_beside_each_other_do_not_mix(generation, db, moment, monkeypatch, capsys):
+    """Another load begins and ends just before a step of the first, or in the middle of its last ones."""
+    monkeypatch.setattr(generation, "MONGO_URI", common.MONGO_URI)
+    generation.load(db, iter([small_load(1)]), "old", {})
+    step = {"its check": "refuse_foreign_collections", "its note": "complete"}.get(moment, moment)
+    original = getattr(generation, step)
+
+    def after_another(*args):
+        monkeypatch.setattr(generation, step, original)
+        if moment == "its note":
+            original(*args)
+        generation.load(db, iter([small_load(2)]), "another", {})
+        return original(*args) if moment != "its note" else None
+
+    monkeypatch.setattr(generation, step, after_another)
+    generation.load(db, iter([small_load(3)]), "first", {})
+    last = 2 if moment == "its note" else 3  # the other one ended after what made the first count
+    for name in generation.COLLECTIONS:
+        assert list(db[name].find(sort=[("_id", 1)])) == small_load(last)[name]
+    generation.refuse_foreign_collections(db)
+    assert db[common.LOADS].count_documents({}) == 3
+
+
+def test_of_two_loads_that_end_at_once_one_stops(generation, db, monkeypatch, capsys):
+    """Both have found the other gone before either has said that it counts."""
+    monkeypatch.setattr(generation, "MONGO_URI", common.MONGO_URI)
+    generation.load(db, iter([small_load(1)]), "old", {})
+    original = generation.refuse_foreign_collections
+
+    def stay(*args):
+        monkeypatch.setattr(generation, "refuse_foreign_collections", original)
+        with monkeypatch.context() as patch:
+            patch.setattr(generation, "switch", lambda _: None)  # killed there
+            generation.load(db, iter([small_load(2)]), "another", {})
+        return original(*args)
+
+    monkeypatch.setattr(generation, "refuse_foreign_collections", stay)
     with pytest.raises(SystemExit):
-        generation.load(db, blocks(), "first", {})
-    assert "is another run loading too" in capsys.readouterr().err
+        generation.load(db, iter([small_load(3)]), "first", {})
+    assert "Another run has loaded" in capsys.readouterr().err
+    assert list(db[common.current(db, "orders")].find()) == small_load(2)["orders"]
 
 
 @pytest.mark.parametrize("name", ["customers", "orders", "simulation_truth"])

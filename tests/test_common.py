@@ -220,6 +220,37 @@ def test_any_text_comes_back_from_a_csv_and_runs_as_no_formula(texts):
         )
 
 
+@pytest.mark.parametrize("raw", [b"", b"script;as_of\n2;3\n", b"\xff\xfe", b'a\n"b', b"script,as_of\nx,y\n"])
+def test_a_runs_csv_that_is_none_of_ours_is_written_anew(tmp_path, monkeypatch, raw):
+    monkeypatch.setattr(common, "DATA_DIR", tmp_path)
+    (tmp_path / "runs.csv").write_bytes(raw)
+    assert common.runs() == {}
+    run = common.run_of("2", make_orders(("a", "2024-01-01", 1.0)), pd.Timestamp("2024-02-01"))
+    common.save({}, {}, run)
+    assert common.runs() == {"2": run | {"state": "complete"}}
+
+
+def test_zero_has_no_sign(tmp_path, monkeypatch):
+    """115.28 paid and refunded in two parts comes to 0.0 or -0.0, as the parts are added."""
+    monkeypatch.setattr(common, "DATA_DIR", tmp_path)
+    common.write_csv("t", pd.DataFrame({"a": [-0.0, 0.0, -1.5, None], "b": ["x", None, "y", "z"]}))
+    assert (tmp_path / "t.csv").read_text() == "a,b\n0.0,x\n0.0,\n-1.5,y\n,z\n"
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("mongodb://u:swordfish@host:1,b:2/db?x=y", "MongoDB at host:1,b:2"),
+        ("mongodb://host/?tlsCertificateKeyFilePassword=ab@swordfish", "The MongoDB of MONGO_URI"),
+        ("mongodb://u:12?swordfish=1@host/", "The MongoDB of MONGO_URI"),
+        ("mongodb+srv://u:p%40@cluster.example.net", "MongoDB at cluster.example.net"),
+    ],
+)
+def test_no_password_is_in_the_servers_name(monkeypatch, uri, said):
+    monkeypatch.setattr(common, "MONGO_URI", uri)
+    assert common.server() == said
+
+
 def test_the_embedded_mongod_is_private_and_ends_with_the_block(tmp_path, monkeypatch):
     monkeypatch.setattr(common, "DATA_DIR", tmp_path)
     started = []

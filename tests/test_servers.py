@@ -238,19 +238,36 @@ def assert_loaded(db, generation, expected: list[tuple]) -> None:
     assert db.list_collection_names(filter={"name": {"$regex": common.STAGING}}) == []
 
 
+BROKEN = {"closeConnection": True}
+STEPPED_DOWN = {"writeConcernError": {"code": 189, "errmsg": "PrimarySteppedDown"}}
+
+
 @pytest.mark.parametrize(
-    "command", ["create", "drop", "insert", "aggregate", "update", "renameCollection", "delete"]
+    ("command", "fault", "times"),
+    [
+        *((command, STEPPED_DOWN, 1) for command in ("create", "renameCollection", "delete")),
+        *((command, BROKEN, 1) for command in ("create", "renameCollection")),
+        *((command, BROKEN, 2) for command in ("insert", "aggregate", "update", "delete")),
+        ("insert", STEPPED_DOWN, 2),
+    ],
 )
-def test_a_load_goes_on_where_a_connection_breaks(replica_set, here, generation, command, capsys):
-    """The server hangs up in the middle of a command, and when the driver tries it again, if it does."""
+def test_a_load_goes_on_where_a_command_fails(replica_set, here, generation, command, fault, times, capsys):
+    """The server hangs up in the middle of a command, or does it and then says that it is no primary any
+    more; twice where the driver tries again by itself."""
     generation.load(here, iter([shop(1)]), "1", {})
-    (host, port), again = replica_set.client.primary, command in ("insert", "aggregate", "update")
-    hang_up = {"failCommands": [command], "closeConnection": True}
+    (host, port), data = replica_set.client.primary, {"failCommands": [command]} | fault
     with MongoClient(host, port, directConnection=True) as primary:
-        mode = {"times": 1 + again}
-        primary.admin.command("configureFailPoint", "failCommand", mode=mode, data=hang_up)
-    generation.load(here, iter([shop(2)]), "2", {})
-    assert capsys.readouterr().out == "Waiting   the connection was lost: trying again (1 of 3)\n"
+
+        def blocks():
+            if command != "create":  # from here on: a batch is the first insert
+                primary.admin.command("configureFailPoint", "failCommand", mode={"times": times}, data=data)
+            yield shop(2)
+
+        if command == "create":
+            primary.admin.command("configureFailPoint", "failCommand", mode={"times": times}, data=data)
+        generation.load(here, blocks(), "2", {})
+        primary.admin.command("configureFailPoint", "failCommand", mode="off")
+    assert capsys.readouterr().out.startswith("Waiting   the connection was lost: trying again (1 of 3)\n")
     assert_loaded(here, generation, [(i, 2) for i in range(3000)])
 
 
@@ -375,6 +392,7 @@ def test_a_user_who_may_only_read_can_run_scripts_2_and_3(tmp_path, sentence):
             (writer.replace(str(port), "1"), "does not answer"),
             (writer + "&tls=true", "TLS"),
             (writer.replace(QUOTED, PASSWORD), "MONGO_URI"),
+            (f"mongodb://writer:12?swordfish=1@127.0.0.1:{port}/", "MONGO_URI is not an address"),
         ):
             sentences += sentence(uri, words)
     printed = sentences + "".join(done.stdout + done.stderr for done in said)
