@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from pymongo.database import Database
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -749,10 +748,13 @@ def draw_confusion(churned: pd.Series, probability: pd.Series):
     right, n = np.trace(counts), counts.sum()
     figure, axes = new_figure(f"The model was right about {right:,} of {n:,} customers ({right / n:.1%})")
     names = ["stayed", "churned"]
-    sns.heatmap(
-        counts, annot=True, fmt=",d", cmap="Blues", cbar=False, xticklabels=names, yticklabels=names, ax=axes
-    )
-    axes.set(xlabel="Predicted", ylabel="Observed")
+    axes.imshow(counts, cmap="Blues", vmin=0, aspect="auto")
+    for (row, column), count in np.ndenumerate(counts):
+        light = count > counts.max() / 2
+        axes.text(column, row, f"{count:,}", color="white" if light else ".15", ha="center", va="center")
+    axes.set(xlabel="Predicted", ylabel="Observed", xticks=(0, 1), yticks=(0, 1))
+    axes.set_xticklabels(names)
+    axes.set_yticklabels(names, rotation=90, va="center")
     return figure
 
 

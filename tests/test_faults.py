@@ -102,8 +102,9 @@ def test_a_load_stopped_between_two_renames_is_read_whole_and_then_mended(db, ge
     with monkeypatch.context() as patch:
         patch.setattr(generation, "switch", lambda _: None)
         generation.load(db, iter([new]), "seed 3", {})
+    staging = db[common.LOADS].find_one({"_id": common.SWITCHING})["staging"]
     for name in generation.COLLECTIONS[:moved]:
-        db[common.STAGING + name].rename(name, dropTarget=True)
+        db[staging[name]].rename(name, dropTarget=True)
     for name in generation.COLLECTIONS:
         assert list(db[common.current(db, name)].find()) == new[name]
     generation.switch(db)

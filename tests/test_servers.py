@@ -77,7 +77,7 @@ class ReplicaSet:
         config = {
             "_id": "pulse",
             "members": [{"_id": n, "host": host} for n, host in enumerate(hosts)],
-            "settings": {"electionTimeoutMillis": 1500, "heartbeatIntervalMillis": 300},
+            "settings": {"electionTimeoutMillis": 1500, "heartbeatIntervalMillis": 300, "chainingAllowed": False},
         }
         with MongoClient(hosts[0], directConnection=True) as first:
             first.admin.command("replSetInitiate", config)
