@@ -232,9 +232,9 @@ def test_a_disk_that_is_full_leaves_the_loaded_orders(small_disk):
     folder, fill = small_disk
     assert run(GENERATE, "--customers", CUSTOMERS, "--seed", "1", data_dir=folder).returncode == 0
     before = summary(folder)
-    for left in (20_000_000, 1_000_000):
+    for left in (5_000_000, 1_000_000):  # the load takes some 50 MB, and as much for its journal
         fill(left)
-        done = run(GENERATE, "--customers", "20000", "--seed", "2", data_dir=folder)
+        done = run(GENERATE, "--customers", "40000", "--seed", "2", data_dir=folder)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert done.stderr.startswith("Error: The embedded MongoDB")
         (folder / "filler").unlink()
