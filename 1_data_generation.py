@@ -50,6 +50,7 @@ from common import (
     pairs,
     parse,
     patiently,
+    range_orders,
     say,
     server,
     setting,
@@ -710,6 +711,8 @@ def load(db: Database, blocks: Iterator[dict], origin: str, left_out: dict) -> d
             if batch:
                 insert(db[staging[name]], batch)
             counts[name] += len(batch)
+    if counts["orders"] > range_orders():  # steps 2 and 3 will read ranges of customers
+        patiently(lambda: db[staging["orders"]].create_index("customer_id"))
     patiently(lambda: complete(db, counts, staging, {"origin": origin, "left_out": left_out}))
     patiently(lambda: switch(db))
     return counts

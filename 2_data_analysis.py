@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.dates import ConciseDateFormatter
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from pymongo.database import Database
 
 from common import (
     BLUE,
@@ -22,7 +20,9 @@ from common import (
     current,
     database,
     load_record,
+    meanwhile_import,
     new_figure,
+    of_all,
     parse,
     read_customers,
     read_orders,
@@ -47,61 +47,114 @@ BEST_FIRST = (
     *("Champions", "Loyal Customers", "Potential Loyalists", "New Customers", "Promising"),
     *("Need Attention", "About to Sleep", "At Risk", "Can't Lose Them", "Hibernating"),
 )
+COUNTED = (
+    *("amount below 0: a refund", "orders and refunds of guests"),
+    "refunds to customers without a completed order",
+)
 SCORES = {"r_score": "recency_days", "f_score": "frequency", "m_score": "monetary"}
 
 
 def main() -> None:
     as_of = parse(as_of_parser(__doc__.splitlines()[0])).as_of
     require_data_dir()
+    meanwhile_import("seaborn")
     with database() as db:
-        (orders, left_out, as_of), customers, record = steadily(
-            db,
-            lambda: (read_orders(db, as_of, items=True), read_customers(db), load_record(db, current(db, ORDERS))),
-        )
+        customers, (parts, left_out, as_of, seen), record = steadily(db, lambda: read_shop(db, as_of))
 
-    run = run_of(Path(__file__).name, orders, as_of)
-    orders = add_revenue(orders)
-    rfm = rfm_analysis(orders, as_of)
-    rfm["previous_segment"] = rfm_analysis(orders, as_of - pd.DateOffset(months=1))["segment"]
+    sums = add_up(parts)
+    rfm = rfm_analysis(sums["customers"], as_of)
+    rfm["previous_segment"] = rfm_analysis(sums["customers_before"], a_month_before(as_of))["segment"]
     tables = {
-        "customers": known_customers(customers, orders, as_of),
+        "customers": known_customers(customers, sums["customers"].index, as_of),
         "rfm_analysis": rfm.reset_index(),
         "rfm_score_bands": score_bands(rfm),
-        "cohort_retention": cohort_retention(orders, as_of),
-        "monthly_kpis": monthly_kpis(orders, as_of),
-        "revenue_drivers": revenue_drivers(orders, customers),
+        "cohort_retention": cohort_retention(sums["cells"], as_of),
+        "monthly_kpis": monthly_kpis(sums["months"], as_of),
+        "revenue_drivers": revenue_drivers(sums["drivers"]),
     }
     size = {name: f"{len(table):,}" for name, table in tables.items()}
     say("Computed", f"{size['rfm_analysis']} customers' RFM, {size['cohort_retention']} cohort cells, "
         f"{size['monthly_kpis']} months, {size['revenue_drivers']} driver rows")  # fmt: skip
 
-    tables["data_quality"] = data_quality(orders, left_out, (record or {}).get("left_out", {}), tables)
-    done = orders["completed"]
-    statuses = ", ".join(sorted(orders.loc[done, "status"].unique()))
-    say("Checked", f"{done.sum():,} orders are completed (status {statuses}), net revenue "
-        f"{orders['net'].sum():,.2f}: all tables agree")  # fmt: skip
-    save(tables, draw_figures(tables), run)
+    tables["data_quality"] = data_quality(sums, left_out, (record or {}).get("left_out", {}), tables)
+    statuses, (n, net) = sums["statuses"], sums["totals"].loc["net revenue", ["rows", "amount"]]
+    names = ", ".join(statuses.index[statuses["completed"] > 0])
+    say("Checked", f"{n:,.0f} orders are completed (status {names}), net revenue {net:,.2f}: all tables agree")
+    save(tables, draw_figures(tables), run_of(Path(__file__).name, as_of, seen))
     say("Next", "python 3_churn_model.py")
 
 
 # --- preparing ---
 
 
-def known_customers(customers: pd.DataFrame, orders: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """One row per customer who had signed up or ordered before as_of: the columns of customers.csv."""
-    buyers = pd.DataFrame({"customer_id": orders["customer_id"].dropna().unique()})
-    everyone = customers.merge(buyers, how="outer", indicator="came_from")
+def read_shop(db: Database, as_of: pd.Timestamp | None) -> tuple[pd.DataFrame, tuple, dict | None]:
+    """The customers, what read_orders makes of summarise, and step 1's note of the load."""
+    customers = read_customers(db)
+    home = customers.set_index("customer_id")["country"].astype("category")
+    parts = read_orders(db, as_of, summarise, home, items=True)
+    return customers, parts, load_record(db, current(db, ORDERS))
+
+
+def summarise(orders: pd.DataFrame, as_of: pd.Timestamp, home: pd.Series) -> dict[str, pd.DataFrame]:
+    """What some customers' orders, all of theirs, add to each table; `home` has each customer's country.
+
+    All are sums, so that add_up can put the ranges of customers together.
+    """
+    orders = prepare(orders)
+    return {
+        "customers": customer_sums(orders),
+        "customers_before": customer_sums(orders[orders["order_date"] < a_month_before(as_of)]),
+        "cells": cell_sums(orders),
+        "months": month_sums(orders),
+        "drivers": driver_sums(orders, home),
+        "statuses": status_sums(orders),
+        "totals": total_sums(orders),
+    }
+
+
+def add_up(parts: list[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """The tables of all ranges of customers as one of each, sorted."""
+    sums = {name: [part[name] for part in parts] for name in parts[0]}
+    return {
+        name: of_all(tables) if tables[0].index.name == "customer_id" else sum_by_index(tables)
+        for name, tables in sums.items()
+    }
+
+
+def sum_by_index(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The sum of the tables, row by row."""
+    return pd.concat(tables).groupby(level=list(range(tables[0].index.nlevels))).sum()
+
+
+def known_customers(customers: pd.DataFrame, ids: pd.Index, as_of: pd.Timestamp) -> pd.DataFrame:
+    """One row per customer who had signed up or ordered (ids) before as_of: the columns of customers.csv."""
+    everyone = customers.merge(pd.DataFrame({"customer_id": ids}), how="outer", indicator="came_from")
     known = (everyone["came_from"] != "left_only") | ~(everyone["signup_date"] >= as_of)
     return everyone[known].drop(columns="came_from").sort_values("customer_id", ignore_index=True)
 
 
-def add_revenue(orders: pd.DataFrame) -> pd.DataFrame:
-    """The orders with month (a number), gross (revenue), refunds (<= 0) and net = gross + refunds."""
-    return orders.assign(
+def prepare(orders: pd.DataFrame) -> pd.DataFrame:
+    """The orders with what is summed: gross (revenue), refunds (<= 0), net = gross + refunds, month and
+    cohort (the customer's first month with a completed order, missing for who has none) as numbers,
+    since (months from one to the other), visit (the customer's first completed order of a month)."""
+    done = orders["completed"]
+    orders = orders.assign(
         month=month_number(orders["order_date"]),
-        gross=orders["amount"].where(orders["completed"], 0.0),
+        gross=orders["amount"].where(done, 0.0),
         refunds=orders["amount"].clip(upper=0),
-    ).assign(net=lambda frame: frame["gross"] + frame["refunds"])
+    )
+    orders["net"] = orders["gross"] + orders["refunds"]
+    bought = orders.loc[done & orders["customer_id"].notna(), ["customer_id", "month"]]
+    orders["visit"] = (~bought.duplicated()).reindex(orders.index, fill_value=False)
+    first = orders["month"].where(orders["visit"]).groupby(orders["customer_id"], observed=True)
+    orders["cohort"] = first.transform("min")
+    orders["since"] = (orders["month"] - orders["cohort"]).clip(lower=0)
+    return orders
+
+
+def a_month_before(as_of: pd.Timestamp) -> pd.Timestamp:
+    """The day that previous_segment is of."""
+    return as_of - pd.DateOffset(months=1)
 
 
 def month_number(dates: pd.Series) -> np.ndarray:
@@ -127,20 +180,30 @@ def is_cut(months: np.ndarray, as_of: pd.Timestamp) -> np.ndarray:
 # --- RFM ---
 
 
-def rfm_analysis(orders: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Recency, frequency, monetary, their scores and the segment, from the orders before as_of.
-
-    One row per customer with a completed order, indexed and sorted by customer_id: the columns of
-    rfm_analysis.csv up to segment.
-    """
-    orders = orders[orders["order_date"] < as_of]
-    rfm = (
-        orders[orders["completed"]]
-        .groupby("customer_id")["order_date"]
-        .agg(first_order_date="min", last_order_date="max", frequency="size")
+def customer_sums(orders: pd.DataFrame) -> pd.DataFrame:
+    """first_order_date, last_order_date and frequency of completed orders, and monetary: by customer_id."""
+    dates = orders["order_date"].where(orders["completed"])
+    sums = (
+        orders.assign(date=dates)
+        .groupby("customer_id", observed=True)
+        .agg(
+            first_order_date=("date", "min"),
+            last_order_date=("date", "max"),
+            frequency=("completed", "sum"),
+            monetary=("net", "sum"),
+        )
     )
+    return sums.set_axis(sums.index.astype("str")).round({"monetary": 2})
+
+
+def rfm_analysis(customers: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Recency, frequency, monetary, their scores and the segment, from customer_sums of the orders before as_of.
+
+    One row per customer with a completed order, indexed by customer_id: the columns of rfm_analysis.csv
+    up to segment.
+    """
+    rfm = customers[customers["frequency"] > 0].copy()
     rfm.insert(2, "recency_days", (as_of.normalize() - rfm["last_order_date"].dt.normalize()).dt.days)
-    rfm["monetary"] = orders.groupby("customer_id")["net"].sum().round(2)
     fifths = {metric: fifth_of(rfm[metric]) for metric in SCORES.values()}
     rfm["r_score"] = 5 - fifths["recency_days"]  # the smaller, the better
     rfm["f_score"] = 1 + fifths["frequency"]
@@ -179,29 +242,27 @@ def score_bands(rfm: pd.DataFrame) -> pd.DataFrame:
 # --- cohorts, months, drivers ---
 
 
-def cohort_retention(orders: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """One row per cohort and month since: the columns of cohort_retention.csv.
+def cell_sums(orders: pd.DataFrame) -> pd.DataFrame:
+    """orders, active (customers) and net (revenue) by cohort and month since, of who belongs to a cohort."""
+    cells = orders.dropna(subset="cohort").groupby(["cohort", "since"])
+    return cells.agg(orders=("completed", "sum"), active=("visit", "sum"), net=("net", "sum"))
+
+
+def cohort_retention(cells: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """One row per cohort and month since, from cell_sums: the columns of cohort_retention.csv.
 
     Every month that has begun has a row, with 0 where nobody came; a month to come has none. A
     refund dated before the customer's first completed order counts in month 0.
     """
-    cohort_of = orders[orders["completed"]].groupby("customer_id")["month"].min()
-    orders = orders.assign(cohort=orders["customer_id"].map(cohort_of)).dropna(subset="cohort")
-    orders["since"] = (orders["month"] - orders["cohort"]).clip(lower=0).astype(int)
-    orders["cohort"] = orders["cohort"].astype(int)
-    key = ["cohort", "since"]
-    cells = orders.groupby(key).agg(orders=("completed", "sum"), net_revenue=("net", "sum")).round(2)
-    active = orders[orders["completed"]].drop_duplicates([*key, "customer_id"]).groupby(key).size()
-
     triangle = [
-        (cohort, since, size)
-        for cohort, size in cohort_of.value_counts().sort_index().items()
-        for since in range(last_month(as_of) - cohort + 1)
+        (int(cohort), since, size)
+        for cohort, size in cells["active"].xs(0, level="since").items()
+        for since in range(last_month(as_of) - int(cohort) + 1)
     ]
-    table = pd.DataFrame(triangle, columns=[*key, "size"]).set_index(key)
-    table = table.join(cells).assign(active=active).fillna(0).reset_index()
+    key = ["cohort", "since"]
+    table = pd.DataFrame(triangle, columns=[*key, "size"]).join(cells.round(2), on=key).fillna(0)
     month = table["cohort"] + table["since"]
-    revenue = table.groupby("cohort")["net_revenue"].cumsum()
+    revenue = table.groupby("cohort")["net"].cumsum()
     return pd.DataFrame(
         {
             "cohort_month": first_day(table["cohort"]),
@@ -211,32 +272,32 @@ def cohort_retention(orders: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
             "active_customers": table["active"].astype(int),
             "retention_rate": (table["active"] / table["size"]).round(6),
             "orders": table["orders"].astype(int),
-            "net_revenue": table["net_revenue"].round(2),
+            "net_revenue": table["net"],
             "cumulative_revenue_per_customer": (revenue / table["size"]).round(2),
             "cell_state": np.where(is_cut(month, as_of), "in_progress", "complete"),
         }
     )
 
 
-def monthly_kpis(orders: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+def month_sums(orders: pd.DataFrame) -> pd.DataFrame:
+    """The sums of monthly_kpis.csv by month (a number)."""
+    guest = orders["customer_id"].isna()
+    parts = {
+        "gross_revenue": orders["gross"],
+        "refunds": orders["refunds"],
+        "net_revenue": orders["net"],
+        "orders": orders["completed"],
+        "active_customers": orders["visit"],
+        "new_customers": orders["visit"] & (orders["since"] == 0),
+        "guest_orders": orders["completed"] & guest,
+        "guest_revenue": orders["net"].where(guest, 0.0),
+    }
+    return pd.DataFrame(parts).groupby(orders["month"]).sum()
+
+
+def monthly_kpis(sums: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     """One row per month from the first order's to as_of's, none left out: the columns of monthly_kpis.csv."""
-    done = orders[orders["completed"]]
-    months = range(orders["month"].min(), last_month(as_of) + 1)
-    table = orders.groupby("month").agg(
-        gross_revenue=("gross", "sum"),
-        refunds=("refunds", "sum"),
-        net_revenue=("net", "sum"),
-        orders=("completed", "sum"),
-    )
-    buys = done.dropna(subset="customer_id")
-    table["active_customers"] = buys.drop_duplicates(["month", "customer_id"])["month"].value_counts()
-    table["new_customers"] = buys.groupby("customer_id")["month"].min().value_counts()
-    guests = orders[orders["customer_id"].isna()].groupby("month")
-    table["guest_orders"] = guests["completed"].sum()
-    table["guest_revenue"] = guests["net"].sum()
-    table = table.reindex(months).fillna(0).round(2)
-    counts = ["orders", "active_customers", "new_customers", "guest_orders"]
-    table[counts] = table[counts].astype(int)
+    table = sums.reindex(range(sums.index[0], last_month(as_of) + 1), fill_value=0).round(2)
     of_customers = table["net_revenue"] - table["guest_revenue"]
     table.insert(6, "returning_customers", table["active_customers"] - table["new_customers"])
     table["average_order_value"] = (table["gross_revenue"] / table["orders"]).round(2)
@@ -246,44 +307,83 @@ def monthly_kpis(orders: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     return table.replace([np.inf, -np.inf], np.nan)
 
 
-def revenue_drivers(orders: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
-    """One row per month, country, channel and category with a completed order: revenue_drivers.csv.
+def driver_sums(orders: pd.DataFrame, home: pd.Series) -> pd.DataFrame:
+    """orders, units and revenue by month, country, channel and category, of the completed orders.
 
     What was paid for an order is spread over its items by their value, so that revenue adds up to
     gross revenue to the cent; an order counts once in every category that it holds.
     """
-    orders = orders[orders["completed"]]
-    home = orders["customer_id"].map(customers.set_index("customer_id")["country"].to_dict())
-    country = orders["country"].astype(object).fillna(home)
-    lines = orders["items"].list.flatten().struct.explode()
-    bare = pd.DataFrame({"value": 1.0, "quantity": 0.0}, index=orders.index.difference(lines.index))
-    lines = pd.concat([lines.astype({"value": float, "quantity": float}), bare]).rename_axis("order")
-    lines = lines.assign(
-        month=first_day(orders["month"].loc[lines.index]),
-        country=country,
-        channel=orders["channel"],
-        category=lines["category"].astype(object),
-        paid=orders["gross"],
-    ).reset_index()
+    done = orders["completed"]
+    lines = orders["items"].list.flatten().struct.explode().rename_axis("order").reset_index()
+    bare = pd.DataFrame({"order": orders.index.difference(lines["order"]), "value": 1.0, "quantity": 0.0})
+    lines = pd.concat([lines.astype({"value": float, "quantity": float}), bare], ignore_index=True)
+    lines = lines[done.to_numpy()[lines["order"]]]
+    of = orders.loc[lines["order"]].set_axis(lines.index)
 
     value = lines["value"].fillna(0)
     value = value.where(value.groupby(lines["order"]).transform("sum") != 0, 1)  # all free: equal parts
     by_order = value.groupby(lines["order"])
-    so_far = (by_order.cumsum() / by_order.transform("sum") * lines["paid"]).round(2)
-    lines["revenue"] = so_far - so_far.groupby(lines["order"]).shift(fill_value=0)
+    so_far = (by_order.cumsum() / by_order.transform("sum") * of["gross"]).round(2)
+    revenue = so_far - so_far.groupby(lines["order"]).shift(fill_value=0)
 
+    home = home.reindex(of["customer_id"].cat.categories)
+    table = pd.DataFrame(
+        {
+            "month": of["month"],
+            "country": of["country"],
+            "home": home.array.take(of["customer_id"].cat.codes, allow_fill=True),
+            "channel": of["channel"],
+            "category": lines["category"].astype("category"),
+            "orders": ~lines[["order", "category"]].duplicated(),
+            "units": lines["quantity"],
+            "revenue": revenue,
+        }
+    )
+    table = table.groupby(["month", "country", "home", "channel", "category"], observed=True, dropna=False).sum()
+    table = table.reset_index()
     key = ["month", "country", "channel", "category"]
-    lines[key[1:]] = lines[key[1:]].replace("", None).fillna("Unknown")
-    table = lines.groupby(key).agg(units=("quantity", "sum"), revenue=("revenue", "sum"))
-    table.insert(0, "orders", lines.drop_duplicates(["order", "category"]).groupby(key).size())
-    return table.round(2).astype({"units": int}).reset_index()
+    names = table[["country", "home", *key[2:]]].astype(object).replace("", None)
+    table[key[1:]] = names.assign(country=names["country"].fillna(names["home"]))[key[1:]].fillna("Unknown")
+    return table.groupby(key)[["orders", "units", "revenue"]].sum()
+
+
+def revenue_drivers(sums: pd.DataFrame) -> pd.DataFrame:
+    """One row per month, country, channel and category with a completed order: revenue_drivers.csv."""
+    return sums.round(2).astype({"units": int}).rename(first_day, level="month").reset_index()
 
 
 # --- checking ---
 
 
+def status_sums(orders: pd.DataFrame) -> pd.DataFrame:
+    """rows and amount of the orders, refunds aside, and how many are completed, by status."""
+    paid = orders["amount"] >= 0
+    parts = {"rows": paid, "amount": orders["amount"].where(paid, 0.0), "completed": orders["completed"]}
+    return pd.DataFrame(parts).groupby(orders["status"].astype("str")).sum()
+
+
+def total_sums(orders: pd.DataFrame) -> pd.DataFrame:
+    """rows and amount by what was counted: what the tables have to agree with."""
+    done, guest, back = orders["completed"], orders["customer_id"].isna(), orders["refunds"] < 0
+    buyers = orders.loc[done, "customer_id"].dropna().unique()
+    of_buyers = orders["customer_id"].isin(buyers)
+    rows = {
+        "amount below 0: a refund": (back.sum(), orders.loc[back, "amount"].sum()),
+        "orders and refunds of guests": (guest.sum(), orders.loc[guest, "amount"].sum()),
+        "refunds to customers without a completed order": (
+            (back & ~guest & ~of_buyers).sum(),
+            orders.loc[back & ~guest & ~of_buyers, "amount"].sum(),
+        ),
+        "net revenue": (done.sum(), orders["net"].sum()),
+        "gross revenue": (done.sum(), orders["gross"].sum()),
+        "net revenue of buyers": ((done & ~guest).sum(), orders.loc[of_buyers, "net"].sum()),
+        "buyers": (len(buyers), 0.0),
+    }
+    return pd.DataFrame.from_dict(rows, "index", columns=["rows", "amount"])
+
+
 def data_quality(
-    orders: pd.DataFrame,
+    sums: dict[str, pd.DataFrame],
     left_out: pd.DataFrame,
     import_notes: dict[str, int],
     tables: dict[str, pd.DataFrame],
@@ -295,40 +395,37 @@ def data_quality(
     months, cohorts, rfm, drivers = (
         tables[name] for name in ("monthly_kpis", "cohort_retention", "rfm_analysis", "revenue_drivers")
     )
-    done, guest, back = orders["completed"], orders["customer_id"].isna(), orders["refunds"] < 0
-    of_buyers = orders["customer_id"].isin(orders.loc[done & ~guest, "customer_id"])
-    kinds = {
-        f"status {name}, amount 0 or more": orders["status"].eq(name) & ~back
-        for name in sorted(orders["status"].unique())
-    }
-    kinds |= {"amount below 0: a refund": back, "orders and refunds of guests": guest}
-    kinds["refunds to customers without a completed order"] = back & ~guest & ~of_buyers
+    totals = {name: (int(n), amount) for name, n, amount in sums["totals"].itertuples()}
     rows = [(f"import: {reason}", count, np.nan, "noted") for reason, count in import_notes.items()]
     rows += [(check, n, amount, "left out") for check, n, amount in left_out.itertuples(index=False)]
-    rows += [(check, kind.sum(), orders.loc[kind, "amount"].sum(), "counted") for check, kind in kinds.items()]
+    for status, n, amount, _ in sums["statuses"].itertuples():
+        rows.append((f"status {status}, amount 0 or more", n, amount, "counted"))
+    rows += [(check, *totals[check], "counted") for check in COUNTED]
 
-    n, n_buyers = done.sum(), (done & ~guest).sum()
-    buyers = orders.loc[done, "customer_id"].nunique()
-    net, net_buyers = orders["net"].sum(), orders.loc[of_buyers, "net"].sum()
     first = cohorts["months_since_first"] == 0
-    for check, found, expected, amount, expected_amount in (
-        ("orders in monthly_kpis", months["orders"].sum(), n, months["net_revenue"].sum(), net),
+    for check, found, amount, expected in (
+        ("orders in monthly_kpis", months["orders"].sum(), months["net_revenue"].sum(), "net revenue"),
         (
             "orders in cohort_retention",
             cohorts["orders"].sum(),
-            n_buyers,
             cohorts["net_revenue"].sum(),
-            net_buyers,
+            "net revenue of buyers",
         ),
-        ("orders in rfm_analysis", rfm["frequency"].sum(), n_buyers, rfm["monetary"].sum(), net_buyers),
-        ("gross revenue in revenue_drivers", n, n, drivers["revenue"].sum(), orders["gross"].sum()),
-        ("customers in monthly_kpis", months["new_customers"].sum(), buyers, 0, 0),
-        ("customers in cohort_retention", cohorts.loc[first, "cohort_size"].sum(), buyers, 0, 0),
+        ("orders in rfm_analysis", rfm["frequency"].sum(), rfm["monetary"].sum(), "net revenue of buyers"),
+        (
+            "gross revenue in revenue_drivers",
+            totals["gross revenue"][0],
+            drivers["revenue"].sum(),
+            "gross revenue",
+        ),
+        ("customers in monthly_kpis", months["new_customers"].sum(), 0, "buyers"),
+        ("customers in cohort_retention", cohorts.loc[first, "cohort_size"].sum(), 0, "buyers"),
     ):
-        if found != expected or abs(amount - expected_amount) >= 0.005:
+        n, expected_amount = totals[expected]
+        if found != n or abs(amount - expected_amount) >= 0.005:
             stop(
-                f"The {check} are {found:,} with {amount:,.2f}, and {expected:,} with {expected_amount:,.2f} "
-                "were read: nothing was saved; this is a defect of the script, so do not use its figures."
+                f"The {check} are {found:,} with {amount:,.2f}, and {n:,} with {expected_amount:,.2f} were read: "
+                "nothing was saved; this is a defect of the script, so do not use its figures."
             )
         rows.append((check, found, amount, "reconciled"))
     return pd.DataFrame(rows, columns=["check", "rows", "amount", "status"]).round(2)
@@ -358,6 +455,8 @@ def short(amount: float, _=None) -> str:
 
 def draw_revenue(months: pd.DataFrame):
     """Net revenue by month; the title compares the last twelve complete months with those before."""
+    from matplotlib.dates import ConciseDateFormatter
+
     complete, cut = months[months["is_complete"]], months[~months["is_complete"]]
     now, before = (complete["net_revenue"][span].sum() for span in (slice(-12, None), slice(-24, -12)))
     title = f"Net revenue of {short(months['net_revenue'].sum())} since {months['month'].iloc[0]:%B %Y}"
@@ -370,7 +469,7 @@ def draw_revenue(months: pd.DataFrame):
         axes.bar(cut["month"], cut["net_revenue"], width=24, color=GREY, label="month in progress")
         figure.legend(loc="outside lower left", frameon=False)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
-    axes.yaxis.set_major_formatter(FuncFormatter(short))
+    axes.yaxis.set_major_formatter(short)
     axes.set(xlabel="", ylabel="Net revenue by month")
     return figure
 
@@ -394,6 +493,8 @@ def draw_segments(rfm: pd.DataFrame):
 
 def draw_rfm_grid(rfm: pd.DataFrame):
     """How many customers have each pair of recency and frequency scores, and what the pair is called."""
+    import seaborn as sns
+
     counts = rfm.groupby(["r_score", "f_score"]).size().unstack(fill_value=0)
     counts = counts.reindex(index=list(SEGMENTS), columns=range(1, 6), fill_value=0)
     names = np.array(list(SEGMENTS.values()))
@@ -410,6 +511,8 @@ def draw_rfm_grid(rfm: pd.DataFrame):
 
 def draw_cohorts(cohorts: pd.DataFrame):
     """The retention triangle from month 1 on, months in progress left out."""
+    import seaborn as sns
+
     cells = cohorts[(cohorts["months_since_first"] > 0) & (cohorts["cell_state"] == "complete")]
     sums = cells.groupby("months_since_first")[["active_customers", "cohort_size"]].sum()
     rate = sums["active_customers"] / sums["cohort_size"]
@@ -419,7 +522,7 @@ def draw_cohorts(cohorts: pd.DataFrame):
     if said:
         grid = cells.pivot(index="cohort_month", columns="months_since_first", values="retention_rate")
         grid.index = grid.index.strftime("%b %Y")
-        bar = {"label": "Share of the cohort that ordered", "format": PercentFormatter(1, decimals=0)}
+        bar = {"label": "Share of the cohort that ordered", "format": "{x:.0%}"}
         few, most = max(grid.shape) <= 18, max(cells["retention_rate"].max(), 0.01)
         sns.heatmap(
             grid,
@@ -452,7 +555,7 @@ def draw_drivers(drivers: pd.DataFrame):
     for axes, (name, of) in zip(panels, sums.items(), strict=True):
         axes.barh(of.index[:9], of[:9], color=BLUE)
         axes.invert_yaxis()
-        axes.xaxis.set_major_formatter(FuncFormatter(short))
+        axes.xaxis.set_major_formatter(short)
         axes.set(title=f"By {name}" + (f", the first 9 of {len(of)}" if len(of) > 9 else ""))
     span = " to ".join(pd.Timestamp(month).strftime("%B %Y") for month in (months[0], months[-1]))
     figure.supxlabel(f"Gross revenue, {span}", size=13)

@@ -13,17 +13,11 @@ customer is expected to spend is the chance to stay times what those like them w
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from pymongo.database import Database
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegressionCV, PoissonRegressor
-from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
-from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from common import (
     BLUE,
@@ -37,7 +31,9 @@ from common import (
     database,
     harmless,
     load_record,
+    meanwhile_import,
     new_figure,
+    of_all,
     parse,
     read,
     read_orders,
@@ -50,6 +46,9 @@ from common import (
     stop,
     whole,
 )
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 # --- the rules ---
 
@@ -94,33 +93,37 @@ REGULARISATION = [0.001, 0.01, 0.1, 1, 10]  # the lower, the stronger
 FOLDS = 5  # of customers, to choose among these
 RESAMPLES = 200  # of customers, for the intervals of the metrics
 BINS = 10  # groups of customers, to compare predicted with observed churn
+LEARN_ORDERS = 1_000_000  # the models learn from the customers of about so many orders, where there are more
 SEED = 0
 
 
 def main() -> None:
     args = arguments()
-    require_data_dir()
-    with database() as db:
-        (orders, _, as_of), truth = steadily(db, lambda: (read_orders(db, args.as_of), read_truth(db)))
-    run = run_of(Path(__file__).name, orders, as_of)
-    orders = orders.dropna(subset="customer_id")  # nobody can tell whether a guest comes back
     horizon = pd.Timedelta(days=args.horizon)
+    require_data_dir()
+    meanwhile_import("sklearn.ensemble", "sklearn.compose", "matplotlib.figure")
+    with database() as db:
+        (parts, _, as_of, seen), truth, share = steadily(db, lambda: read_shop(db, args.as_of, horizon))
+    run = run_of(Path(__file__).name, as_of, seen)
+    first, spent, known = add_up(parts)
 
-    cutoffs = choose_cutoffs(orders, as_of, horizon)
-    *earlier, test = history = [labelled(orders, cutoff, horizon) for cutoff in cutoffs]
-    train = pd.concat(earlier)
+    cutoffs = choose_cutoffs(first, as_of, horizon)
+    *earlier, _ = history = [labelled(known, cutoff, horizon, share) for cutoff in cutoffs]
+    train, test = pd.concat(earlier), labelled(known, cutoffs[-1], horizon)
     require_both_kinds(train, test)
     tested = fit(train)
     span = f"{cutoffs[0]:%Y-%m-%d} to {cutoffs[-2]:%Y-%m-%d}"
     say("Fitted", f"on {len(train):,} rows, one per customer and cutoff (cutoffs: {len(earlier)}, {span})")
 
+    latest = fit(pd.concat(history))
+    fitted = {len(earlier): tested, len(history): latest}
+    revenue, factor = forecast(known, spent, history, as_of, fitted)
+    today = features(known[as_of], as_of, horizon)
+    del parts, known, history, earlier  # the largest there is
+
     judged = probabilities(tested[0], train, test, truth)
     metrics = evaluate(train, test, judged, horizon)
     report(metrics, cutoffs[-1])
-    today = features_at(orders, as_of, horizon)
-    latest = fit(pd.concat(history))
-    fitted = {len(earlier): tested, len(history): latest}
-    revenue, factor = forecast(orders, history, today, fitted)
     predictions = predict(latest, today, horizon, factor, segments_of(today, run))
     profit = profit_curve(predictions)
     report_money(revenue, profit)
@@ -147,10 +150,46 @@ def arguments() -> Namespace:
 # --- what the model sees, and what it is to foretell ---
 
 
-def choose_cutoffs(orders: pd.DataFrame, as_of: pd.Timestamp, horizon: pd.Timedelta) -> list[pd.Timestamp]:
+def read_shop(db: Database, as_of: pd.Timestamp | None, horizon: pd.Timedelta) -> tuple:
+    """What read_orders makes of histories, read_truth, and the share of customers to learn from."""
+    n = db[current(db, ORDERS)].estimated_document_count()
+    share = min(1.0, LEARN_ORDERS / n) if n else 1.0
+    return read_orders(db, as_of, histories, horizon, share), read_truth(db), share
+
+
+def histories(orders: pd.DataFrame, as_of: pd.Timestamp, horizon: pd.Timedelta, share: float = 1) -> tuple:
+    """What some customers' orders, all of theirs, say at every cutoff that may be wanted: those a horizon
+    apart back from as_of, and for the share that the models learn from also a YEAR before each.
+
+    The first completed order; {cutoff: net revenue of the horizon from it on}; {cutoff: known_at}.
+    """
+    orders = with_gaps(orders.dropna(subset="customer_id"))
+    spent, known, paid = {}, {}, net(orders)
+    categories = orders["customer_id"].cat.categories
+    learnt = orders if share == 1 else orders[orders["customer_id"].isin(categories[learners(categories, share)])]
+    back = 0 * horizon
+    while as_of - back + horizon > paid["order_date"].min():  # others' orders may have begun earlier
+        for cutoff in (as_of - back, as_of - back - YEAR):
+            window = paid["order_date"].between(cutoff, cutoff + horizon, inclusive="left")
+            spent[cutoff] = paid.loc[window, "amount"].sum()
+        known[as_of - back] = known_at(orders, as_of - back, horizon)
+        known[as_of - back - YEAR] = known_at(learnt, as_of - back - YEAR, horizon)
+        back += horizon
+    return orders.loc[orders["completed"], "order_date"].min(), spent, known
+
+
+def add_up(parts: list[tuple]) -> tuple[pd.Timestamp, pd.Series, dict[pd.Timestamp, pd.DataFrame]]:
+    """The histories of all ranges of customers as one."""
+    firsts, spent, known = zip(*parts, strict=True)
+    cutoffs = sorted(set().union(*known))
+    known = {cutoff: of_all([part.pop(cutoff) for part in known if cutoff in part]) for cutoff in cutoffs}
+    first, sums = pd.Series(firsts).min(), pd.DataFrame(spent).sum().round(2)
+    return first, sums[sums.index >= first], known
+
+
+def choose_cutoffs(first: pd.Timestamp, as_of: pd.Timestamp, horizon: pd.Timedelta) -> list[pd.Timestamp]:
     """Cutoffs one horizon apart, in order of time: the last one's window ends at as_of, the first has
     a horizon of history before it. At least two: one to learn at and one to be tested at."""
-    first = orders.loc[orders["completed"], "order_date"].min()
     n = int((as_of - first) / horizon) - 1
     if n < 2:
         stop(
@@ -161,35 +200,57 @@ def choose_cutoffs(orders: pd.DataFrame, as_of: pd.Timestamp, horizon: pd.Timede
     return [as_of - k * horizon for k in range(n, 0, -1)]
 
 
-def features_at(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) -> pd.DataFrame:
-    """What is known of each customer at the cutoff, from the orders before it alone.
+def with_gaps(orders: pd.DataFrame) -> pd.DataFrame:
+    """The orders by customer and date, with gap_squared: days² since the completed one before."""
+    orders = orders.sort_values(["customer_id", "order_date"])
+    done = orders[orders["completed"]]
+    gap = done["order_date"].diff() / pd.Timedelta(days=1)
+    return orders.assign(gap_squared=gap.where(done["customer_id"] == done["customer_id"].shift()) ** 2)
 
-    One row per customer with a completed order, indexed by customer_id: cutoff, recency_days and
-    tenure_days (since the last and the first order, in days and their fractions), FEATURES, SEASON.
-    The KPI dictionary gives each formula. Counts, days and amounts enter as logarithms, because a
-    step from 1 to 2 weighs more than one from 101 to 102. A few orders say little of a habit, so all
-    customers' average counts like one gap, or one order, more; for a customer with a single order
-    the average gap stands alone.
+
+def known_at(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) -> pd.DataFrame:
+    """Sums over each customer's orders, one row per customer with a completed order before the cutoff,
+    indexed by customer_id.
+
+    From before the cutoff: first and last (completed order), n (their number), paid, gap_squared (days²
+    between them), late and late_paid (n and paid of the last horizon), refunds (their number). From the
+    horizon after it: later (completed orders), revenue (net).
     """
-    before = orders[orders["order_date"] < cutoff]
-    past = before[before["completed"]].sort_values(["customer_id", "order_date"])
-    customer, day = past["customer_id"], pd.Timedelta(days=1)
-    gap = (past["order_date"].diff() / day).where(customer == customer.shift())
-    late = past["order_date"] >= cutoff - horizon
-    past = past.assign(gap_squared=gap**2, late=late, late_amount=past["amount"].where(late))
-    known = past.groupby("customer_id").agg(
-        first=("order_date", "min"),
-        last=("order_date", "max"),
-        n=("order_date", "size"),
-        paid=("amount", "sum"),
-        gap_squared=("gap_squared", "sum"),
-        late=("late", "sum"),
-        late_paid=("late_amount", "sum"),
-    )
-    known = known.round({"paid": 2, "late_paid": 2})  # to the cent: the same in whatever order they were added
-    refunds = before.loc[before["amount"] < 0].groupby("customer_id").size().reindex(known.index, fill_value=0)
+    orders = orders[orders["order_date"] < cutoff + horizon]
+    customer, when, amount = orders["customer_id"], orders["order_date"], orders["amount"]
+    before, back = when < cutoff, amount < 0
+    past = before & orders["completed"]
+    late, later = past & (when >= cutoff - horizon), ~before & orders["completed"]
+    sums = {
+        "n": past,
+        "paid": amount.where(past, 0.0),
+        "gap_squared": orders["gap_squared"].where(past, 0.0),
+        "late": late,
+        "late_paid": amount.where(late, 0.0),
+        "refunds": before & back,
+        "later": later,
+        "revenue": amount.where(later | (back & ~before), 0.0),
+    }
+    known = pd.DataFrame(sums).groupby(customer, observed=True).sum()
+    dates = when.where(past).groupby(customer, observed=True)
+    known = known.astype(dict.fromkeys(("n", "late", "refunds", "later"), "int32"))  # memory holds many of these
+    known = known.assign(first=dates.min(), last=dates.max())[known["n"] > 0]
+    known.index = known.index.astype("str")
+    return known.round({"paid": 2, "late_paid": 2, "revenue": 2})  # to the cent: the same in whatever order
+
+
+def features(known: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) -> pd.DataFrame:
+    """What is known of each customer at the cutoff, from the orders before it alone (see known_at).
+
+    One row per customer: cutoff, recency_days and tenure_days (since the last and the first order, in
+    days and their fractions), FEATURES, SEASON. The KPI dictionary gives each formula. Counts, days and
+    amounts enter as logarithms, because a step from 1 to 2 weighs more than one from 101 to 102. A few
+    orders say little of a habit, so all customers' average counts like one gap, or one order, more; for
+    a customer with a single order the average gap stands alone.
+    """
+    n, refunds, day = known["n"], known["refunds"], pd.Timedelta(days=1)
     recency, tenure = (cutoff - known["last"]) / day, (cutoff - known["first"]) / day
-    n, span = known["n"], tenure - recency
+    span = tenure - recency
     usual = span.sum() / (n - 1).sum() if span.sum() > 0 else horizon / day
     gap = (span + usual) / n
     order = (known["paid"] + known["paid"].sum() / n.sum()) / (n + 1)
@@ -216,17 +277,22 @@ def features_at(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelt
     )
 
 
-def labelled(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) -> pd.DataFrame:
-    """features_at(cutoff) with what the horizon from it on brought: churned (whether no completed
-    order came), revenue (net)."""
-    window = orders[orders["order_date"].between(cutoff, cutoff + horizon, inclusive="left")]
-    known = features_at(orders, cutoff, horizon)
-    stayed = window.loc[window["completed"], "customer_id"].unique()
-    revenue = net(window).groupby("customer_id")["amount"].sum().round(2)
-    return known.assign(
-        churned=~known.index.isin(stayed),
-        revenue=revenue.reindex(known.index, fill_value=0.0),
-    )
+def labelled(
+    known: dict[pd.Timestamp, pd.DataFrame],
+    cutoff: pd.Timestamp,
+    horizon: pd.Timedelta,
+    share: float = 1,
+) -> pd.DataFrame:
+    """The features at the cutoff (of all customers, or the share that the models learn from) with what the
+    horizon from it on brought: churned (whether no completed order came), revenue (net)."""
+    then = known[cutoff]
+    rows = features(then, cutoff, horizon).assign(churned=then["later"] == 0, revenue=then["revenue"])
+    return rows if share == 1 else rows[learners(rows.index, share)]
+
+
+def learners(customers: pd.Index, share: float) -> np.ndarray:
+    """Whether the models learn from each customer: about that share of them, whom a hash of their ids picks."""
+    return pd.util.hash_array(customers.to_numpy(object)) <= share * np.iinfo(np.uint64).max
 
 
 def net(orders: pd.DataFrame) -> pd.DataFrame:
@@ -291,9 +357,15 @@ def terms(train: pd.DataFrame) -> list[str]:
     return [*FEATURES, *(SEASON if seen >= 2 * YEAR else [])]
 
 
-def fit_churn(train: pd.DataFrame) -> Pipeline:
+def fit_churn(train: pd.DataFrame) -> "Pipeline":
     """Standardised features, the CURVED ones with squares and products, into a logistic regression; its
     regularisation is that of the best log loss on customers whose rows it was not fitted on."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn.model_selection import GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
     curves = ColumnTransformer(
         [("curved", PolynomialFeatures(2, include_bias=False), CURVED)],
         remainder="passthrough",
@@ -313,11 +385,16 @@ def fit_churn(train: pd.DataFrame) -> Pipeline:
     return model.fit(train[terms(train)], train["churned"])
 
 
-def fit_spending(train: pd.DataFrame) -> Pipeline:
+def fit_spending(train: pd.DataFrame) -> "Pipeline":
     """What who stays spends within the horizon: a Poisson regression of their net revenue.
 
     Amounts below 0 count as 0 and all are scaled alike, so that refunds come off everybody's.
     """
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.linear_model import PoissonRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     stayed = train[~train["churned"]]
     spent = stayed["revenue"].clip(lower=0)
     poisson = PoissonRegressor(alpha=1e-3, solver="newton-cholesky", max_iter=1000)
@@ -327,12 +404,12 @@ def fit_spending(train: pd.DataFrame) -> Pipeline:
     )
 
 
-def fit(train: pd.DataFrame) -> tuple[Pipeline, Pipeline]:
+def fit(train: pd.DataFrame) -> "tuple[Pipeline, Pipeline]":
     """Both models, fitted on these rows alone."""
     return fit_churn(train), fit_spending(train)
 
 
-def foretell(models: tuple[Pipeline, Pipeline], known: pd.DataFrame, factor: float = 1.0) -> pd.DataFrame:
+def foretell(models: "tuple[Pipeline, Pipeline]", known: pd.DataFrame, factor: float = 1.0) -> pd.DataFrame:
     """One row per row of `known`: churn_probability, if_staying (net revenue within the horizon if the
     customer stays, times the season's factor), expected_revenue (that times the chance to stay)."""
     churn, spending = models
@@ -344,7 +421,7 @@ def foretell(models: tuple[Pipeline, Pipeline], known: pd.DataFrame, factor: flo
 
 
 def probabilities(
-    model: Pipeline, train: pd.DataFrame, test: pd.DataFrame, truth: pd.DataFrame | None
+    model: "Pipeline", train: pd.DataFrame, test: pd.DataFrame, truth: pd.DataFrame | None
 ) -> pd.DataFrame:
     """Churn probabilities of the test rows: of the model, of boosted trees on the same features, and,
     where the shop is simulated, of a judge who also knows each customer's persona and past lapse."""
@@ -359,6 +436,8 @@ def probabilities(
 
 def boost(train: pd.DataFrame, test: pd.DataFrame, columns: list[str]) -> np.ndarray:
     """Churn probabilities of the test rows, by gradient boosted trees."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     trees = HistGradientBoostingClassifier(learning_rate=0.05, early_stopping=True, random_state=SEED)
     return trees.fit(train[columns], train["churned"]).predict_proba(test[columns])[:, 1]
 
@@ -395,13 +474,16 @@ def evaluate(train: pd.DataFrame, test: pd.DataFrame, judged: pd.DataFrame, hori
         scores["recency_rule"] = scorer(churned, rule, rank=away, called=away > threshold)
         scores["majority_class"] = scorer(churned, np.full(len(now), share))
 
-        rng = np.random.default_rng(SEED)
-        resamples = [rng.integers(len(now), size=len(now)) for _ in range(RESAMPLES)]
-        weights = [np.ones(len(now)), *(np.bincount(sample, minlength=len(now)) for sample in resamples)]
-        for model, score in scores.items():
-            drawn = pd.DataFrame([score(weight) for weight in weights])
+        rng, weight = np.random.default_rng(SEED), np.ones(len(now))
+        drawn = {model: [] for model in scores}
+        for _ in range(RESAMPLES + 1):  # one at a time: a weight for each customer is large
+            for model, score in scores.items():
+                drawn[model].append(score(weight))
+            weight = np.bincount(rng.integers(len(now), size=len(now)), minlength=len(now))
+        for model, metrics in drawn.items():
+            draws = pd.DataFrame(metrics)
             values = pd.DataFrame(
-                {"value": drawn.iloc[0], "low": drawn.quantile(0.025), "high": drawn.quantile(0.975)}
+                {"value": draws.iloc[0], "low": draws.quantile(0.025), "high": draws.quantile(0.975)}
             )
             values.loc["calibration_error", ["low", "high"]] = np.nan  # a mean of distances: resampling adds to it
             values.loc["customers", "value"] = len(now)
@@ -493,7 +575,7 @@ def calibration(churned: pd.Series, probability: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(table).round(6)
 
 
-def coefficients(model: Pipeline) -> pd.DataFrame:
+def coefficients(model: "Pipeline") -> pd.DataFrame:
     """One row per term: feature, coefficient (log-odds per standard deviation), odds_ratio (its exp)."""
     weights = model[-1].coef_[0]
     return pd.DataFrame(
@@ -533,10 +615,11 @@ def report(metrics: pd.DataFrame, cutoff: pd.Timestamp) -> None:
 
 
 def forecast(
-    orders: pd.DataFrame,
+    known: dict[pd.Timestamp, pd.DataFrame],
+    spent: pd.Series,
     history: list[pd.DataFrame],
-    today: pd.DataFrame,
-    fitted: dict[int, tuple[Pipeline, Pipeline]],
+    as_of: pd.Timestamp,
+    fitted: "dict[int, tuple[Pipeline, Pipeline]]",
 ) -> tuple[pd.DataFrame, float]:
     """Net revenue of the customers known at its start, for past windows, the tested one and the coming
     one; and the factor for the season by which the models' revenue of the coming one is multiplied.
@@ -548,28 +631,22 @@ def forecast(
     as the worst forecast before, made in the same way: the next is as likely as any of those n to be
     the worst, 1 in n + 1. Windows that nothing could be learnt for are left out.
     """
-    horizon = history[1]["cutoff"].iloc[0] - history[0]["cutoff"].iloc[0]
-    first, tested = (history[i]["cutoff"].iloc[0] for i in (0, -1))
-    seasonal = tested - YEAR >= first
-    paid = net(orders).set_index("order_date")["amount"].sort_index()
-
-    def spent(start: pd.Timestamp) -> float:
-        """Net revenue of the horizon from `start` on; missing for a time before the first order."""
-        until = paid.index.searchsorted([start, start + horizon])
-        return round(paid.iloc[slice(*until)].sum(), 2) if start >= paid.index[0] else np.nan
+    cutoffs = [rows["cutoff"].iloc[0] for rows in history]
+    first, horizon = cutoffs[0], cutoffs[1] - cutoffs[0]
+    seasonal = cutoffs[-1] - YEAR >= first
 
     rows, worst, factor = [], np.nan, 1.0
-    for n, known in enumerate([*history[1:], today], 1):
-        start, train = known["cutoff"].iloc[0], pd.concat(history[:n])
+    for n, start in enumerate([*cutoffs[1:], as_of], 1):
+        train = pd.concat(history[:n])
         if (seasonal and start - YEAR < first) or not can_learn(train):
             continue  # made without the season, it would say nothing of those made with it
         models = fitted.get(n) or fit(train)
         if seasonal:
-            then = labelled(orders, start - YEAR, horizon)
+            then = labelled(known, start - YEAR, horizon)
             foretold = foretell(models, then)["expected_revenue"].sum()
             factor = then["revenue"].sum() / foretold if min(foretold, then["revenue"].sum()) > 0 else 1.0
-        predicted = foretell(models, known, factor)["expected_revenue"].sum()
-        actual = known["revenue"].sum() if "revenue" in known else np.nan
+        predicted = foretell(models, features(known[start], start, horizon), factor)["expected_revenue"].sum()
+        actual = known[start]["revenue"].sum() if start < as_of else np.nan
         rows.append(
             {
                 "window_start": start,
@@ -578,8 +655,8 @@ def forecast(
                 "low": predicted * max(1 - worst, 0.0),
                 "high": predicted * (1 + worst),
                 "actual": actual,
-                "naive_last_window": spent(start - horizon),
-                "naive_year_before": spent(start - YEAR),
+                "naive_last_window": spent[start - horizon],
+                "naive_year_before": spent.get(start - YEAR, np.nan),
             }
         )
         if predicted > 0:
@@ -589,7 +666,7 @@ def forecast(
 
 
 def predict(
-    models: tuple[Pipeline, Pipeline],
+    models: "tuple[Pipeline, Pipeline]",
     today: pd.DataFrame,
     horizon: pd.Timedelta,
     factor: float,
@@ -620,7 +697,7 @@ def predict(
     return ranked.reset_index(drop=True)
 
 
-def reasons(model: Pipeline, known: pd.DataFrame, probability: np.ndarray) -> np.ndarray:
+def reasons(model: "Pipeline", known: pd.DataFrame, probability: np.ndarray) -> np.ndarray:
     """The two reasons, in words, that set each customer furthest apart, in log-odds, from the average
     of those for whom the model says the opposite; missing where none does; shape (2, customers).
 
@@ -716,6 +793,8 @@ def draw_figures(test: pd.DataFrame, judged: pd.DataFrame, tables: dict[str, pd.
 
 def draw_curves(test: pd.DataFrame, judged: pd.DataFrame, auc: float):
     """The ROC and the precision-recall curve of the model and of recency alone."""
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
     churned = test["churned"]
     figure, (left, right) = new_figure(f"The model ranks a churner above a stayer {auc:.1%} of the time", ncols=2)
     ranks = (("recency alone", test["recency_days"], GREY), ("model", judged["logistic_regression"], BLUE))
@@ -744,6 +823,8 @@ def draw_calibration(bins: pd.DataFrame, error: float):
 
 def draw_confusion(churned: pd.Series, probability: pd.Series):
     """Who churned against who was called churned."""
+    from sklearn.metrics import confusion_matrix
+
     counts = confusion_matrix(churned, probability >= THRESHOLD)
     right, n = np.trace(counts), counts.sum()
     figure, axes = new_figure(f"The model was right about {right:,} of {n:,} customers ({right / n:.1%})")

@@ -16,8 +16,12 @@ import warnings
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from importlib import import_module
 from importlib.util import find_spec
+from itertools import groupby, pairwise
 from pathlib import Path
+from threading import Thread
 from typing import Any, NoReturn
 from urllib.parse import quote_plus
 from zoneinfo import ZoneInfo
@@ -25,6 +29,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from bson.codec_options import CodecOptions, DatetimeConversion
 from dotenv import load_dotenv
 from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
@@ -39,6 +44,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 from pymongoarrow.api import Schema, aggregate_arrow_all
+from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent
 load_dotenv(ROOT / ".env")
@@ -56,6 +62,8 @@ REPORT_TIMEZONE = setting("REPORT_TIMEZONE", "UTC")
 REPORT_CURRENCY = setting("REPORT_CURRENCY", "")  # "": the only one there is
 ORDERS = setting("ORDERS_COLLECTION", "orders")
 CUSTOMERS = setting("CUSTOMERS_COLLECTION", "customers")
+RANGE_ORDERS = setting("RANGE_ORDERS", "500000")  # how many are in memory at a time
+WORKERS = setting("WORKERS", "")  # "": this process; a number of processes; a Dask scheduler's address
 
 MAPPINGS = ("ORDERS_COLLECTION", "CUSTOMERS_COLLECTION", "ORDER_FIELDS", "CUSTOMER_FIELDS")
 STAGING = "pulse_staging_"  # before the names of new collections until they are in their places
@@ -71,6 +79,9 @@ SERVER_TIMEOUT_S = 15  # how long a server may take to answer, and the embedded 
 FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet run a text
 CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}
 RUN = ("script", "as_of", "orders", "orders_id", "state")  # the columns of runs.csv
+SAMPLE = 100  # orders per range, to find its bounds
+YEARS = (datetime(1900, 1, 1), datetime(2100, 1, 1))  # a date outside is an error
+LABEL = pa.dictionary(pa.int32(), pa.string())
 NOT_COMPLETED = ("cancelled", "canceled", "voided", "failed", "refunded")  # order statuses, in any case
 
 
@@ -134,6 +145,11 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     return number
 
 
+def meanwhile_import(*modules: str) -> None:
+    """Load what is slow to import while MongoDB starts and answers."""
+    Thread(target=lambda: [import_module(name) for name in modules]).start()
+
+
 def as_of_parser(description: str) -> ArgumentParser:
     """The command line of scripts 2 and 3, so far: --as-of, or None for their default."""
     parser = ArgumentParser(description=description)
@@ -152,10 +168,7 @@ def database() -> Iterator[Database]:
     """
     with nullcontext(MONGO_URI) if MONGO_URI else embedded_mongod(DATA_DIR / "mongodb") as uri:
         try:
-            patience = SERVER_TIMEOUT_S if MONGO_URI else 3  # an embedded one that is gone does not come back
-            with warnings.catch_warnings():  # of an unknown option; they may quote the password
-                warnings.simplefilter("error", UserWarning)
-                client = MongoClient(uri, serverSelectionTimeoutMS=patience * 1000, w="majority")
+            client = connect(uri)
         except OSError as error:
             stop(f"A file that MONGO_URI names, such as tlsCAFile, is not readable ({error.strerror}): mend it.")
         except (InvalidURI, ValueError, UserWarning):  # their words may quote the password
@@ -169,9 +182,22 @@ def database() -> Iterator[Database]:
         try:
             with client:
                 client.admin.command("ping")
-                yield client.get_database(MONGO_DB, read_preference=ReadPreference.PRIMARY)
+                yield primary(client, MONGO_DB)
         except PyMongoError as error:
             stop(explain(error))
+
+
+def connect(uri: str) -> MongoClient:
+    """A client of the server; an unknown option is an error."""
+    patience = SERVER_TIMEOUT_S if MONGO_URI else 3  # an embedded one that is gone does not come back
+    with warnings.catch_warnings():  # they may quote the password
+        warnings.simplefilter("error", UserWarning)
+        return MongoClient(uri, serverSelectionTimeoutMS=patience * 1000, w="majority")
+
+
+def primary(client: MongoClient, name: str) -> Database:
+    """The database, read on the primary unless `read` chooses otherwise."""
+    return client.get_database(name, read_preference=ReadPreference.PRIMARY)
 
 
 def explain(error: PyMongoError) -> str:
@@ -385,26 +411,30 @@ def load_record(db: Database, name: str) -> dict | None:
     return db[LOADS].find_one({"_id": collection_id(db, name)})
 
 
-def read(collection: Collection, columns: dict[str, tuple]) -> pd.DataFrame:
-    """One row per document; `columns` maps a column's name to its (MongoDB expression, Arrow type).
-
-    Lists stay Arrow lists, everything else becomes pandas' own type.
-    """
-    pipeline = [{"$project": {"_id": 0} | {name: field for name, (field, _) in columns.items()}}]
-    schema = Schema({name: arrow_type for name, (_, arrow_type) in columns.items()})
+def read(collection: Collection, columns: dict[str, tuple], where: dict | None = None) -> pd.DataFrame:
+    """One row per document that matches `where`; `columns` maps a column's name to its (MongoDB
+    expression, Arrow type). Lists stay Arrow lists, everything else becomes pandas' own type."""
+    pipeline = [
+        {"$match": where or {}},
+        {"$project": {"_id": 0} | {name: of for name, (of, _) in columns.items()}},
+    ]
+    kinds = {name: kind for name, (_, kind) in columns.items()}
+    sent = {name: pa.string() if kind == LABEL else kind for name, kind in kinds.items()}
     client = collection.database.client
     chosen = collection.with_options(read_preference=client.read_preference)  # MONGO_URI's
     with client.start_session(causal_consistency=True) as session:
         collection.database.command("ping", session=session)  # a secondary first catches up with this
-        table = aggregate_arrow_all(chosen, pipeline, schema=schema, session=session)
+        table = aggregate_arrow_all(chosen, pipeline, schema=Schema(sent), session=session)
+    table = table.cast(pa.schema(kinds))
     return table.to_pandas(types_mapper=lambda kind: pd.ArrowDtype(kind) if pa.types.is_list(kind) else None)
 
 
 def as_type(kind: str, fields: dict[str, str], name: str, prefix: str = "$") -> tuple[dict, pa.DataType]:
-    """What `read` wants for a column: the field of this name as `kind`, null where it cannot be that."""
-    arrow = {"string": pa.string(), "double": pa.float64(), "date": pa.timestamp("ms")}[kind]
-    field = {"input": prefix + fields[name], "to": kind, "onError": None, "onNull": None}
-    return {"$convert": field}, arrow
+    """What `read` wants for a column: the field of this name as `kind`, null where it cannot be that.
+    A label is a text that comes again and again, and becomes one of pandas' categories."""
+    arrow = {"string": pa.string(), "label": LABEL, "double": pa.float64(), "date": pa.timestamp("ms")}[kind]
+    to = "string" if kind == "label" else kind
+    return {"$convert": {"input": prefix + fields[name], "to": to, "onError": None, "onNull": None}}, arrow
 
 
 def field_names(setting_name: str, defaults: dict[str, str]) -> dict[str, str]:
@@ -427,76 +457,209 @@ def read_customers(db: Database) -> pd.DataFrame:
         stop(f"Two documents in {CUSTOMERS} have the customer id {twice.iloc[0]} (as text): make them differ.")
     days = customers["signup_date"].dt.normalize()
     if (customers["signup_date"] > days).any():  # times, not days
-        days = local_time(customers["signup_date"]).dt.normalize()
+        days = local_time(customers["signup_date"], time_zone()).dt.normalize()
     return customers.assign(signup_date=days)
 
 
 def read_orders(
-    db: Database, as_of: pd.Timestamp | None = None, items: bool = False
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.Timestamp]:
-    """The orders strictly before `as_of` (default: midnight after the last), the rest, and as_of.
+    db: Database, as_of: pd.Timestamp | None, work: Callable[..., Any], *others: Any, items: bool = False
+) -> tuple[list, pd.DataFrame, pd.Timestamp, dict[str, str]]:
+    """[work(orders, as_of, *others) for each range of customers], the rest, as_of, and what run_of wants.
 
-    Orders, one row each: customer_id (text, whatever it is in the database; missing for a guest),
-    order_date (local time of REPORT_TIMEZONE), amount (paid, to the cent), status (lower case),
-    completed (bool: status not in NOT_COMPLETED, amount >= 0); with `items` also channel, country
-    and items (lists of structs with category, quantity and value).
-    The rest, one row per reason: check, rows, amount. Every order is in one of the two.
+    Orders, one row each, those strictly before `as_of` (default: midnight after the last): customer_id
+    (text, whatever it is in the database; missing for a guest), order_date (local time of
+    REPORT_TIMEZONE), amount (paid, to the cent), status (lower case), completed (bool: status not in
+    NOT_COMPLETED, amount >= 0); with `items` also channel, country and items (lists of structs with
+    category, quantity and value). Texts are categories, sorted. The rest, one row per reason: check,
+    rows, amount. Every order is in one of the two.
+
+    Up to RANGE_ORDERS orders are a single range. Where there are more, memory holds those of one range
+    at a time; a customer's are all in the same one, so that what is summed by customer adds up.
     """
+    fields = order_fields()
+    place = db[current(db, ORDERS)]
+    how = {"place": place.name, "fields": fields, "zone": time_zone(), "items": items}
+    if len(ranges := customer_ranges(place, fields)) == 1:
+        orders = read_range(db, how, {})
+        how |= settle(orders.groupby("currency")["order_date"].agg(rows="size", last="max"), as_of)
+        results = [work_on(orders, how, work, *others)]
+    else:
+        how |= settle(summary(place, fields), as_of)
+        results = in_ranges(db, ranges, lambda db, where: work_on(read_range(db, how, where), how, work, *others))
+    parts, rests, sizes, ids, completed = zip(*results, strict=True)
+    rest = pd.concat(rests).groupby(level=0, observed=True).sum().rename_axis("check").reset_index()
+    if not any(completed):
+        why = ", ".join(f"{n:,} {check}" for check, n in zip(rest["check"], rest["rows"], strict=True))
+        stop(
+            f"No completed order of a customer lies before {how['as_of']:%Y-%m-%d} in {MONGO_DB} (left out: "
+            f"{why or 'none'}): check --as-of, REPORT_CURRENCY and ORDER_FIELDS, or load some."
+        )
+    say("Read", f"{sum(sizes):,} orders before {how['as_of']:%Y-%m-%d}, {rest['rows'].sum():,} left out")
+    return list(parts), rest, how["as_of"], {"orders": f"{sum(sizes)}", "orders_id": f"{sum(ids) % 2**64:016x}"}
+
+
+def of_all(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The tables by customer_id of all ranges as one, sorted."""
+    table = pd.concat(tables) if len(tables) > 1 else tables[0]
+    table = table if table.index.is_monotonic_increasing else table.sort_index()
+    twice = table.index[table.index.duplicated()]
+    if len(twice):
+        stop(
+            f"Customer {twice[0]} has ids of two types in {ORDERS}, say a number and a text: make them alike, or "
+            "set RANGE_ORDERS to more than there are orders."
+        )
+    return table
+
+
+def order_fields() -> dict[str, str]:
+    """{our name: the field's} of an order and of its items."""
     names = ("customer_id", "order_date", "total", "status", "currency", "channel", "country", "items")
-    names = field_names("ORDER_FIELDS", {name: name for name in (*names, "category", "quantity", "unit_price")})
-    text = ("customer_id", "status", "currency", *(("channel", "country") if items else ()))
-    columns = {name: as_type("string", names, name) for name in text}
-    columns |= {
-        "order_date": as_type("date", names, "order_date"),
-        "amount": as_type("double", names, "total"),
-    }
-    if items:
-        columns["items"] = item_list(names)
-    orders = read(db[current(db, ORDERS)], columns)
-    if orders.empty:
+    return field_names("ORDER_FIELDS", {name: name for name in (*names, "category", "quantity", "unit_price")})
+
+
+def range_orders() -> int:
+    """RANGE_ORDERS, from how many orders on there is more than one range."""
+    try:
+        return whole(1, 10**9)(RANGE_ORDERS)
+    except ArgumentTypeError as error:
+        stop(f"RANGE_ORDERS: {error}.")
+
+
+def customer_ranges(orders: Collection, fields: dict[str, str]) -> list[dict]:
+    """Filters ($match) that share the orders out, about RANGE_ORDERS to each, a customer's all to one.
+
+    The bounds come from a sample. Guests, who are nobody, are cut by date.
+    """
+    n = -(-orders.estimated_document_count() // range_orders())
+    if n < 2:
+        return [{}]
+    who, when = f"${fields['customer_id']}", f"${fields['order_date']}"
+    guest = {"$lte": [who, None]}  # null, or no such field
+    key = {"_id": 0, "guest": guest, "at": {"$cond": [guest, when, who]}}
+    pipeline = [{"$sample": {"size": SAMPLE * n}}, {"$project": key}, {"$sort": {"guest": 1, "at": 1}}]
+    any_year = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+    sample = list(orders.with_options(any_year).aggregate(pipeline))
+    guests, bounds = sample[-1]["guest"], [sample[k * len(sample) // n] for k in range(1, n)]
+    filters = []
+    for field, among in ((who, False), (when, True))[: 1 + guests]:
+        cuts = [row["at"] for row in bounds if row["guest"] == among and row.get("at") is not None]
+        kind = [guest if among else {"$gt": [who, None]}] if guests else []
+        for low, high in pairwise([None, *(cut for cut, _ in groupby(cuts)), None]):
+            above = [] if low is None else [{"$gt": [field, {"$literal": low}]}]
+            below = [] if high is None else [{"$lte": [field, {"$literal": high}]}]
+            filters.append({"$expr": {"$and": [*kind, *above, *below]}})
+    return filters
+
+
+def in_ranges(db: Database, ranges: list[dict], task: Callable[[Database, dict], Any]) -> list:
+    """[task(db, range) for each], here one after the other, or shared by the WORKERS through joblib."""
+    if not WORKERS:
+        return [task(db, where) for where in tqdm(ranges, "Reading", unit="range", disable=None, leave=False)]
+    from joblib import Parallel, delayed, parallel_config
+
+    host, port = db.client.address
+    address = f"mongodb://{quote_plus(host)}" + (f":{port}" if port else "")
+    try:
+        if WORKERS.isdecimal():
+            config = {"backend": "loky", "n_jobs": int(WORKERS)}
+        else:
+            from dask.distributed import Client
+
+            config = {"backend": "dask", "client": (cluster := Client(WORKERS, timeout=SERVER_TIMEOUT_S))}
+            cluster.upload_file(__file__)
+        with parallel_config(**config):
+            return Parallel(batch_size=1)(delayed(on_a_worker)(address, db.name, task, where) for where in ranges)
+    except ImportError:
+        stop(
+            f"WORKERS={WORKERS} is the address of a Dask scheduler, and Dask is missing: pip install distributed."
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        stop(f"WORKERS={WORKERS} cannot do the work ({error}): check the address, and what the workers report.")
+
+
+def on_a_worker(address: str, name: str, task: Callable[[Database, dict], Any], where: dict) -> Any:
+    """The task, on the worker's own connection: to its own MONGO_URI, so that no password travels."""
+    with connect(MONGO_URI or address) as client:
+        return task(primary(client, name), where)
+
+
+def read_range(db: Database, how: dict, where: dict) -> pd.DataFrame:
+    """The orders that match, as read_orders has them, with currency and those that it leaves out."""
+    fields = how["fields"]
+    labels = ("customer_id", "status", "currency", *(("channel", "country") if how["items"] else ()))
+    columns = {name: as_type("label", fields, name) for name in labels}
+    columns |= {"order_date": as_type("date", fields, "order_date"), "amount": as_type("double", fields, "total")}
+    if how["items"]:
+        columns["items"] = item_list(fields)
+    orders = read(db[how["place"]], columns, where)
+    when = orders["order_date"]
+    orders["order_date"] = local_time(when.where((when >= YEARS[0]) & (when < YEARS[1])), how["zone"])
+    orders["amount"] = orders["amount"].round(2).replace([np.inf, -np.inf], np.nan)
+    for name in labels:
+        orders[name] = relabel(orders[name], lambda text: text or None)
+    orders["currency"] = relabel(orders["currency"], str.upper, missing="none")
+    orders["status"] = relabel(orders["status"], lambda text: text.strip().lower().removeprefix("wc-"), "none")
+    orders["completed"] = ~orders["status"].isin(NOT_COMPLETED) & (orders["amount"] >= 0)
+    return orders
+
+
+def relabel(labels: pd.Series, rename: Callable[[str], str | None], missing: str | None = None) -> pd.Series:
+    """The categories renamed, sorted, and those of an equal name united; `missing` for what is missing."""
+    names = [*map(rename, labels.cat.categories), missing]
+    codes, names = pd.factorize(np.array(names, dtype=object), sort=True)
+    return pd.Series(
+        pd.Categorical.from_codes(codes[labels.cat.codes], pd.Index(names, dtype="str")), labels.index
+    )
+
+
+def summary(orders: Collection, fields: dict[str, str]) -> pd.DataFrame:
+    """By currency: rows, last (order_date, local); as the server counts."""
+    kinds = {"order_date": "date", "currency": "string"}
+    when, currency = (as_type(kind, fields, name)[0] for name, kind in kinds.items())
+    usual = {"$and": [{"$gte": [when, YEARS[0]]}, {"$lt": [when, YEARS[1]]}]}
+    group = {"_id": currency, "rows": {"$sum": 1}, "last": {"$max": {"$cond": [usual, when, None]}}}
+    found = pd.DataFrame(orders.aggregate([{"$group": group}]))
+    found["last"] = local_time(pd.to_datetime(found["last"]), time_zone())
+    names = found["_id"].replace({"": None}).astype("str").str.upper().fillna("none")
+    return found.groupby(names).agg(rows=("rows", "sum"), last=("last", "max"))
+
+
+def settle(by_currency: pd.DataFrame, as_of: pd.Timestamp | None) -> dict[str, Any]:
+    """as_of and the currency, from the rows and the last order_date by currency; or a sentence."""
+    if not len(by_currency):
         stop(
             f"The collection {ORDERS} in the database {MONGO_DB} is empty: run 1_data_generation.py "
             "first, or name another database in MONGO_DB."
         )
-    orders["customer_id"] = orders["customer_id"].replace({"": None})
-    when = orders["order_date"]
-    orders["order_date"] = local_time(when.where(when.dt.year.between(1900, 2099)))
-    orders["amount"] = orders["amount"].round(2).replace([np.inf, -np.inf], np.nan)
-    orders["status"] = orders["status"].str.strip().str.lower().str.removeprefix("wc-").fillna("none")
-    orders["completed"] = ~orders["status"].isin(NOT_COMPLETED) & (orders["amount"] >= 0)
-    if orders["order_date"].isna().all():
-        stop(f"No order in {ORDERS} has a date in the field {names['order_date']}: name it in ORDER_FIELDS.")
-    last = orders["order_date"].max().normalize() + pd.Timedelta(days=1)
-    if as_of and as_of > last:
-        stop(f"The orders in {MONGO_DB} end before {last:%Y-%m-%d}: --as-of can be that day at the latest.")
-    as_of = as_of or last
-    reason = why_left_out(orders, as_of)
-    rest = orders.groupby(reason)["amount"].agg(rows="size", amount="sum")
-    rest = rest.drop("", errors="ignore").rename_axis("check").reset_index()
-    orders = orders[reason == ""].drop(columns="currency").reset_index(drop=True)
-    if not orders.loc[orders["completed"], "customer_id"].notna().any():
-        why = ", ".join(f"{n:,} {check}" for check, n in zip(rest["check"], rest["rows"], strict=True))
-        stop(
-            f"No completed order of a customer lies before {as_of:%Y-%m-%d} in {MONGO_DB} (left out: "
-            f"{why or 'none'}): check --as-of, REPORT_CURRENCY and ORDER_FIELDS, or load some."
-        )
-    say("Read", f"{len(orders):,} orders before {as_of:%Y-%m-%d}, {rest['rows'].sum():,} left out")
-    return orders, rest, as_of
-
-
-def why_left_out(orders: pd.DataFrame, as_of: pd.Timestamp) -> np.ndarray:
-    """Why each order is not analysed, the first reason that holds; "" for those that are."""
-    currency = orders["currency"].fillna("none").str.upper()
-    if currency.nunique() > 1 and not REPORT_CURRENCY:
-        counts = ", ".join(f"{name} ({n:,})" for name, n in currency.value_counts().items())
+    if by_currency["last"].isna().all():
+        field = order_fields()["order_date"]
+        stop(f"No order in {ORDERS} has a date in the field {field}: name it in ORDER_FIELDS.")
+    end = by_currency["last"].max().normalize() + pd.Timedelta(days=1)
+    if as_of and as_of > end:
+        stop(f"The orders in {MONGO_DB} end before {end:%Y-%m-%d}: --as-of can be that day at the latest.")
+    if len(by_currency) > 1 and not REPORT_CURRENCY:
+        rows = by_currency["rows"].sort_values(ascending=False, kind="stable")
+        counts = ", ".join(f"{name} ({n:,})" for name, n in rows.items())
         stop(f"The orders are in several currencies, {counts}: choose one with REPORT_CURRENCY.")
+    return {"as_of": as_of or end, "currency": REPORT_CURRENCY.upper() or by_currency.index[0]}
+
+
+def work_on(orders: pd.DataFrame, how: dict, work: Callable[..., Any], *others: Any) -> tuple:
+    """What read_orders adds up, of one range: the work's result, the rest by reason, and of the orders
+    their number, hash and whether a customer completed one."""
     reasons = {
         "no readable order_date": orders["order_date"].isna(),
         "no readable total": orders["amount"].isna(),
-        "in another currency": currency != (REPORT_CURRENCY.upper() or currency[0]),
-        "on or after as_of": orders["order_date"] >= as_of,
+        "in another currency": orders["currency"] != how["currency"],
+        "on or after as_of": orders["order_date"] >= how["as_of"],
     }
-    return np.select(list(reasons.values()), list(reasons), default="")
+    reason = pd.Categorical.from_codes(np.select(list(reasons.values()), range(len(reasons)), -1), list(reasons))
+    rest = orders.groupby(reason, observed=True)["amount"].agg(rows="size", amount="sum")
+    orders = orders[reason.codes < 0].drop(columns="currency").reset_index(drop=True)
+    facts = orders[["customer_id", "order_date", "amount", "status"]]
+    orders_id = int(pd.util.hash_pandas_object(facts, index=False).sum())  # modulo 2**64
+    some = (orders["completed"] & orders["customer_id"].notna()).any()
+    return work(orders, how["as_of"], *others), rest, len(orders), orders_id, some
 
 
 def item_list(names: dict[str, str]) -> tuple[dict, pa.DataType]:
@@ -518,9 +681,9 @@ def time_zone() -> ZoneInfo:
         stop(f"REPORT_TIMEZONE={REPORT_TIMEZONE} is no time zone: use an IANA name, such as Europe/Paris.")
 
 
-def local_time(utc: pd.Series) -> pd.Series:
-    """UTC timestamps as local times of REPORT_TIMEZONE, both without a zone of their own."""
-    return utc.dt.tz_localize("UTC").dt.tz_convert(time_zone()).dt.tz_localize(None)
+def local_time(utc: pd.Series, zone: ZoneInfo) -> pd.Series:
+    """UTC timestamps as local times of the zone, both without a zone of their own."""
+    return utc.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
 
 
 # --- writing files ---
@@ -557,16 +720,10 @@ def harmless(texts: pd.Series) -> pd.Series:
     return texts.mask(texts.str.startswith(FORMULA, na=False), "'" + texts)
 
 
-def run_of(script: str, orders: pd.DataFrame, as_of: pd.Timestamp) -> dict[str, str]:
-    """A script's row in runs.csv (RUN), but for its state. Equal orders, in any order, have an equal orders_id."""
-    facts = orders[["customer_id", "order_date", "amount", "status"]].fillna({"customer_id": ""})
-    orders_id = int(pd.util.hash_pandas_object(facts, index=False).sum())  # modulo 2**64
-    return {
-        "script": script,
-        "as_of": f"{as_of:%Y-%m-%d}",
-        "orders": str(len(orders)),
-        "orders_id": f"{orders_id:016x}",
-    }
+def run_of(script: str, as_of: pd.Timestamp, seen: dict[str, str]) -> dict[str, str]:
+    """A script's row in runs.csv (RUN), but for its state, from what read_orders says of the orders it saw.
+    Equal orders, in any order, have an equal orders_id."""
+    return {"script": script, "as_of": f"{as_of:%Y-%m-%d}", **seen}
 
 
 def runs() -> dict[str, dict]:
@@ -624,8 +781,8 @@ STYLE = {
 
 def new_figure(title: str, size: tuple[float, float] = (10, 5.6), **grid):
     """A matplotlib figure under a title that says what is seen, and its axes (plt.subplots' `grid`)."""
-    import matplotlib as mpl  # noqa: PLC0415  script 1 draws nothing and need not wait for it
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
     mpl.rcParams.update(STYLE)
     figure = Figure(size, layout="constrained")

@@ -24,8 +24,8 @@ SHARED_LOG = ROOT.parent / "shared" / "data" / "cdnow_sample.csv"
 
 def run(script: str, *args: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess:
     """Run a script in a process of its own, with these settings and none of the developer's."""
-    settings = ("MONGO_URI", "MONGO_DB", "REPORT_TIMEZONE", "REPORT_CURRENCY", *common.MAPPINGS)
-    blank = dict.fromkeys(settings, "")  # goes before .env too
+    settings = ("MONGO_URI", "MONGO_DB", "REPORT_TIMEZONE", "REPORT_CURRENCY", "RANGE_ORDERS", "WORKERS")
+    blank = dict.fromkeys((*settings, *common.MAPPINGS), "")  # goes before .env too
     env = os.environ | blank | {"DATA_DIR": str(data_dir)} | variables
     command = [sys.executable, ROOT / script, *args]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
@@ -48,13 +48,19 @@ def load_csv(path: Path) -> pd.DataFrame:
 
 
 def make_orders(*rows: tuple) -> pd.DataFrame:
-    """Orders as read_orders returns them, from (customer_id, date, amount[, status])."""
+    """Orders as read_orders hands them out, from (customer_id, date, amount[, status])."""
     frame = pd.DataFrame(
         [(*row, "completed")[:4] for row in rows], columns=["customer_id", "order_date", "amount", "status"]
     )
     frame["order_date"] = pd.to_datetime(frame["order_date"], format="ISO8601")
     frame["completed"] = (frame["status"] == "completed") & (frame["amount"] >= 0)
-    return frame
+    return frame.astype({"customer_id": "category", "status": "category"})
+
+
+def read_orders(db, as_of: pd.Timestamp | None = None, items: bool = False) -> tuple:
+    """All orders, the rest, as_of, and what run_of wants, as common.read_orders has them."""
+    parts, rest, as_of, seen = common.read_orders(db, as_of, lambda orders, _: orders, items=items)
+    return pd.concat(parts, ignore_index=True), rest, as_of, seen
 
 
 @pytest.fixture(scope="session")

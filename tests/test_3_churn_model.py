@@ -24,8 +24,29 @@ def orders(generation) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def history(churn, orders) -> list[pd.DataFrame]:
-    return [churn.labelled(orders, cutoff, HORIZON) for cutoff in churn.choose_cutoffs(orders, AS_OF, HORIZON)]
+def known(churn, orders) -> tuple:
+    """The first order, what was spent and what was known at each cutoff."""
+    return churn.add_up([churn.histories(orders, AS_OF, HORIZON)])
+
+
+@pytest.fixture(scope="module")
+def history(churn, known) -> list[pd.DataFrame]:
+    first, _, sums = known
+    return [churn.labelled(sums, cutoff, HORIZON) for cutoff in churn.choose_cutoffs(first, AS_OF, HORIZON)]
+
+
+@pytest.fixture(scope="module")
+def today(churn, known) -> pd.DataFrame:
+    return churn.features(known[2][AS_OF], AS_OF, HORIZON)
+
+
+def features_at(churn, orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
+    """The features, from the orders as they are read."""
+    return churn.features(known_at(churn, orders, cutoff), cutoff, HORIZON)
+
+
+def known_at(churn, orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
+    return churn.known_at(churn.with_gaps(orders), cutoff, HORIZON)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +71,8 @@ def tampered(orders: pd.DataFrame, data: st.DataObject) -> pd.DataFrame:
 
 @given(data=st.data())
 def test_no_order_from_the_cutoff_on_changes_a_feature(churn, orders, data):
-    before = churn.features_at(orders, CUTOFF, HORIZON)
-    pd.testing.assert_frame_equal(churn.features_at(tampered(orders, data), CUTOFF, HORIZON), before)
+    before = features_at(churn, orders, CUTOFF)
+    pd.testing.assert_frame_equal(features_at(churn, tampered(orders, data), CUTOFF), before)
 
 
 @pytest.mark.parametrize("past_it", [1, 500])
@@ -76,24 +97,41 @@ def test_a_leak_planted_on_purpose_is_found(orders, past_it):
 def test_orders_before_the_cutoff_do_change_features(churn, orders, column):
     """The tests above would also pass if features ignored the orders."""
     past = orders[orders["completed"] & (orders["order_date"] < CUTOFF)]
-    features = churn.features_at(orders.drop(past.sample(1_000, random_state=1).index), CUTOFF, HORIZON)
-    before = churn.features_at(orders, CUTOFF, HORIZON).loc[features.index]
+    features = features_at(churn, orders.drop(past.sample(1_000, random_state=1).index), CUTOFF)
+    before = features_at(churn, orders, CUTOFF).loc[features.index]
     assert not features[column].equals(before[column])
 
 
-def test_no_past_forecast_sees_its_own_window(churn, orders, history):
+def test_no_past_forecast_sees_its_own_window(churn, orders, known, history):
     """Without the orders from a window's start on, its forecast and interval are the same; the actual is not."""
-    today = churn.features_at(orders, AS_OF, HORIZON)
-    revenue, _ = churn.forecast(orders, history, today, {})
+    _, spent, sums = known
+    revenue, _ = churn.forecast(sums, spent, history, AS_OF, {})
     foretold = ["window_start", "forecast", "low", "high", "naive_last_window", "naive_year_before"]
     assert len(revenue) == 3  # those whose season was seen a year before
     for n in (len(history) - 2, len(history) - 1):
         start = history[n]["cutoff"].iloc[0]
         blind = [*history[:n], history[n].assign(revenue=1.0, churned=True)]
-        again, _ = churn.forecast(orders[orders["order_date"] < start], blind, today, {})
+        _, spent_before, sums_before = churn.add_up(
+            [churn.histories(orders[orders["order_date"] < start], AS_OF, HORIZON)]
+        )
+        again, _ = churn.forecast(sums_before, spent_before, blind, AS_OF, {})
         row, same = (frame[frame["window_start"] == start].iloc[0] for frame in (revenue, again))
         pd.testing.assert_series_equal(same[foretold], row[foretold], check_names=False)
         assert same["actual"] != row["actual"]
+
+
+def test_histories_of_some_customers_add_up_to_those_of_all(churn, orders, known):
+    """Of some, the first order came later than of others."""
+    first = orders.loc[orders["completed"]].groupby("customer_id", observed=True)["order_date"].min()
+    late = orders["customer_id"].isin(first.index[first > CUTOFF - HORIZON])
+    ranges = (orders[late], orders[~late])
+    own = [part.assign(customer_id=part["customer_id"].cat.remove_unused_categories()) for part in ranges]
+    parts = [churn.histories(part, AS_OF, HORIZON) for part in own]
+    begin, spent, sums = churn.add_up(parts)
+    assert begin == known[0]
+    pd.testing.assert_series_equal(spent, known[1])
+    for cutoff, rows in known[2].items():
+        pd.testing.assert_frame_equal(sums[cutoff], rows, check_exact=True)
 
 
 # --- labels and features ---
@@ -112,8 +150,8 @@ def test_labels_by_hand(churn):
         ("refunded", "2024-07-01", -5.0, "refunded"),
         ("unknown yet", "2024-07-01", 5.0),
     ]
-    known = churn.labelled(make_orders(*rows), CUTOFF, HORIZON)
-    assert known[["churned", "revenue"]].T.to_dict("list") == {
+    known = {CUTOFF: known_at(churn, make_orders(*rows), CUTOFF)}
+    assert churn.labelled(known, CUTOFF, HORIZON)[["churned", "revenue"]].T.to_dict("list") == {
         "at cutoff": [False, 5],
         "cancels": [True, 0],
         "gone": [True, 0],
@@ -132,7 +170,7 @@ def test_features_by_hand(churn):
         ("a", "2024-05-13", -6.0, "refunded"),
         ("b", "2024-05-31", 99.0, "cancelled"),
     )
-    known = churn.features_at(orders, CUTOFF, HORIZON)
+    known = features_at(churn, orders, CUTOFF)
     assert known[["recency_days", "tenure_days"]].T.to_dict("list") == {"a": [20, 120], "b": [1, 1]}
     usual, order = 100 / 2, 98 / 4  # the only two gaps, and the four orders, that there are
     gap, a_order, b_order = (100 + usual) / 3, (90 + order) / 4, (8 + order) / 2
@@ -157,21 +195,22 @@ def test_features_by_hand(churn):
 
 
 def test_windows_never_overlap_and_the_last_ends_at_as_of(churn, orders):
-    cutoffs = churn.choose_cutoffs(orders, AS_OF, HORIZON)
+    first = orders.loc[orders["completed"], "order_date"].min()
+    cutoffs = churn.choose_cutoffs(first, AS_OF, HORIZON)
     assert cutoffs[-1] + HORIZON == AS_OF
     assert set(np.diff(cutoffs)) == {HORIZON}
-    assert cutoffs[0] - orders.loc[orders["completed"], "order_date"].min() >= HORIZON
+    assert cutoffs[0] - first >= HORIZON
     assert len(cutoffs) == 7
 
 
 def test_too_little_history_gets_a_sentence(churn, capsys):
-    orders = make_orders(("a", "2024-01-01", 1.0), ("a", "2024-09-20", 1.0))
+    first = pd.Timestamp("2024-01-01")
     with pytest.raises(SystemExit) as stopped:
-        churn.choose_cutoffs(orders, pd.Timestamp("2024-09-21"), HORIZON)
+        churn.choose_cutoffs(first, pd.Timestamp("2024-09-21"), HORIZON)
     assert stopped.value.code == 2
     assert "span 264 days, and the model needs 270" in capsys.readouterr().err
-    assert len(churn.choose_cutoffs(orders, pd.Timestamp("2024-09-27"), HORIZON)) == 2
-    assert len(churn.choose_cutoffs(orders, pd.Timestamp("2024-09-21"), HORIZON / 2)) == 4
+    assert len(churn.choose_cutoffs(first, pd.Timestamp("2024-09-27"), HORIZON)) == 2
+    assert len(churn.choose_cutoffs(first, pd.Timestamp("2024-09-21"), HORIZON / 2)) == 4
 
 
 @pytest.mark.parametrize(
@@ -315,8 +354,8 @@ def test_intervals_are_those_of_resampled_customers(churn):
 # --- reasons ---
 
 
-def test_reasons_are_those_of_the_features_that_speak_for_the_prediction(churn, orders, models):
-    known = churn.features_at(orders, AS_OF, HORIZON)
+def test_reasons_are_those_of_the_features_that_speak_for_the_prediction(churn, today, models):
+    known = today
     probability = models[0].predict_proba(known[models[0].feature_names_in_])[:, 1]
     main, second = churn.reasons(models[0], known, probability)
     for_churn, for_staying = (set(main[probability >= 0.5]), set(main[probability < 0.5]))
@@ -333,8 +372,8 @@ def test_reasons_are_those_of_the_features_that_speak_for_the_prediction(churn, 
     assert set(late) <= set(goes.index)
 
 
-def test_what_all_customers_share_is_nobodys_reason(churn, orders, models):
-    known = churn.features_at(orders, AS_OF, HORIZON).assign(refunds=0.9)  # far beyond what the model learnt from
+def test_what_all_customers_share_is_nobodys_reason(churn, today, models):
+    known = today.assign(refunds=0.9)  # far beyond what the model learnt from
     probability = models[0].predict_proba(known[models[0].feature_names_in_])[:, 1]
     assert not {"many refunds", "few refunds"} & set(np.ravel(churn.reasons(models[0], known, probability)))
 
@@ -350,10 +389,10 @@ def test_spending_adds_up_to_net_revenue(churn, history, models):
     assert expected == pytest.approx(train["revenue"].sum(), rel=1e-3)
 
 
-def test_the_forecast_is_the_sum_of_the_list(churn, orders, history):
-    today = churn.features_at(orders, AS_OF, HORIZON)
+def test_the_forecast_is_the_sum_of_the_list(churn, orders, known, history, today):
     latest = churn.fit(pd.concat(history))
-    revenue, factor = churn.forecast(orders, history, today, {len(history): latest})
+    _, spent, sums = known
+    revenue, factor = churn.forecast(sums, spent, history, AS_OF, {len(history): latest})
     listed = churn.predict(latest, today, HORIZON, factor, pd.Series(index=today.index, dtype="str"))
     tested, coming = revenue.iloc[-2], revenue.iloc[-1]
     assert coming["forecast"] == pytest.approx(listed["expected_revenue"].sum(), abs=0.005)
@@ -368,10 +407,9 @@ def test_the_forecast_is_the_sum_of_the_list(churn, orders, history):
     assert pd.isna(coming["actual"])
 
 
-def test_the_list_by_hand(churn, orders, models, monkeypatch):
+def test_the_list_by_hand(churn, today, models, monkeypatch):
     for name, value in {"CONTACT_COST": 2, "OFFER_COST": 10, "SUCCESS_RATE": 0.5, "MARGIN": 0.2}.items():
         monkeypatch.setattr(churn, name, value)
-    today = churn.features_at(orders, AS_OF, HORIZON)
     told = churn.foretell(models, today, factor=2.0)
     listed = churn.predict(models, today, HORIZON, 2.0, pd.Series("Promising", index=today.index))
     assert listed["revenue_at_risk"].is_monotonic_decreasing
@@ -399,27 +437,35 @@ def test_the_profit_curve_by_hand(churn):
     assert nobody.loc[nobody["is_best"], "customers_contacted"].tolist() == [0]
 
 
+def run_of(script: str, orders: pd.DataFrame, as_of: pd.Timestamp) -> dict[str, str]:
+    """The script's row in runs.csv, for these orders."""
+    *_, n, orders_id, _ = common.work_on(
+        orders.assign(currency="none"), {"currency": "none", "as_of": as_of}, lambda *_: None
+    )
+    return common.run_of(script, as_of, {"orders": str(n), "orders_id": f"{orders_id:016x}"})
+
+
 def test_segments_are_those_of_the_same_orders_or_none(churn, tmp_path, monkeypatch, capsys):
     for module in (common, churn):
         monkeypatch.setattr(module, "DATA_DIR", tmp_path)
     orders = make_orders(
         ("007", "2024-12-30 10:00", 1.0), ("=NA", "2024-12-31 23:59", 1.0), ("NA", "2024-12-31", 1.0)
     )
-    today = churn.features_at(orders, AS_OF, HORIZON)
-    mine = common.run_of("3_churn_model.py", orders, AS_OF)
+    today = features_at(churn, orders, AS_OF)
+    mine = run_of("3_churn_model.py", orders, AS_OF)
     assert churn.segments_of(today, mine).isna().all()
     assert "2_data_analysis.py has not been run on these orders before 2025-01-01" in capsys.readouterr().out
     segments = {"007": "Champions", "=NA": "Promising", "NA": "At Risk"}
     rfm = pd.DataFrame({"customer_id": list(segments), "segment": list(segments.values())})
-    common.save({"rfm_analysis": rfm}, {}, common.run_of("2_data_analysis.py", orders[::-1], AS_OF))
+    common.save({"rfm_analysis": rfm}, {}, run_of("2_data_analysis.py", orders[::-1], AS_OF))
     assert churn.segments_of(today, mine).to_dict() == segments
     common.write_runs(common.runs()["2_data_analysis.py"] | {"state": "writing"})  # stopped on the way
     assert churn.segments_of(today, mine).isna().all()
     cent_more = orders.assign(amount=orders["amount"] + [0, 0, 0.01])
     for run in (
-        common.run_of("2_data_analysis.py", orders, AS_OF - HORIZON),
-        common.run_of("2_data_analysis.py", cent_more, AS_OF),
-        common.run_of("2_data_analysis.py", orders.assign(customer_id=["007", "=NA", "=NA"]), AS_OF),
+        run_of("2_data_analysis.py", orders, AS_OF) | {"as_of": "2024-10-03"},
+        run_of("2_data_analysis.py", cent_more, AS_OF),
+        run_of("2_data_analysis.py", orders.assign(customer_id=pd.Categorical(["007", "=NA", "=NA"])), AS_OF),
     ):
         common.save({"rfm_analysis": rfm}, {}, run)
         assert churn.segments_of(today, mine).isna().all()
@@ -455,8 +501,8 @@ ODD = {
 def test_an_odd_shop_gets_a_forecast_or_a_sentence(churn, odd, capsys):
     orders = make_orders(*shop_of(400, "2023-10-01", 700, 30), *ODD[odd])
     as_of = pd.Timestamp("2025-09-01")
-    orders = orders[orders["order_date"] < as_of]
-    history = [churn.labelled(orders, cutoff, HORIZON) for cutoff in churn.choose_cutoffs(orders, as_of, HORIZON)]
+    first, spent, known = churn.add_up([churn.histories(orders[orders["order_date"] < as_of], as_of, HORIZON)])
+    history = [churn.labelled(known, cutoff, HORIZON) for cutoff in churn.choose_cutoffs(first, as_of, HORIZON)]
     train = pd.concat(history[:-1])
     if odd == "a year of huge refunds":
         with pytest.raises(SystemExit):
@@ -464,7 +510,7 @@ def test_an_odd_shop_gets_a_forecast_or_a_sentence(churn, odd, capsys):
         assert "add up to no revenue above 0" in capsys.readouterr().err
         return
     churn.require_both_kinds(train, history[-1])
-    revenue, _ = churn.forecast(orders, history, churn.features_at(orders, as_of, HORIZON), {})
+    revenue, _ = churn.forecast(known, spent, history, as_of, {})
     assert np.isfinite(revenue[["forecast", "naive_last_window"]]).all(axis=None)
     assert (revenue["forecast"] > 0).all()
     assert revenue["high"].iloc[-1] < 3 * revenue["forecast"].iloc[-1]

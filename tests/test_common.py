@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from bson import Decimal128, Int64, ObjectId
-from conftest import ROOT, make_orders, run
+from conftest import ROOT, make_orders, read_orders, run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +33,7 @@ def test_ids_and_amounts_of_every_type_are_read(db):
             {"customer_id": Int64(2**40), "order_date": DAY, "total": Int64(-3), "status": "completed"},
         ]
     )
-    orders, left_out, as_of = common.read_orders(db)
+    orders, left_out, as_of, _ = read_orders(db)
     assert list(orders["customer_id"]) == ["7", "0007", str(oid), str(2**40)]
     assert list(orders["amount"]) == [10.0, 1.5, 2.25, -3.0]
     assert list(orders["completed"]) == [True, False, True, False]
@@ -54,7 +54,7 @@ def test_every_order_is_analysed_or_counted_as_left_out(db):
             {"customer_id": "a", "order_date": datetime(2024, 3, 6), "total": 6.0},
         ]
     )
-    orders, left_out, _ = common.read_orders(db, pd.Timestamp("2024-03-06"))
+    orders, left_out, _, _ = read_orders(db, pd.Timestamp("2024-03-06"))
     assert list(orders["amount"]) == [1.0, 2.0, 3.0]
     assert list(orders["customer_id"].isna()) == [False, True, True]  # guests
     assert dict(zip(left_out["check"], left_out["rows"], strict=True)) == {
@@ -68,7 +68,7 @@ def test_every_order_is_analysed_or_counted_as_left_out(db):
 def test_as_of_cannot_be_later_than_the_data(db, capsys):
     db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": 1.0})
     with pytest.raises(SystemExit) as stopped:
-        common.read_orders(db, pd.Timestamp("2024-03-07"))
+        read_orders(db, pd.Timestamp("2024-03-07"))
     assert stopped.value.code == 2
     assert "end before 2024-03-06" in capsys.readouterr().err
 
@@ -85,7 +85,7 @@ def test_as_of_cannot_be_later_than_the_data(db, capsys):
 def test_orders_of_which_none_can_be_used_get_a_sentence(db, capsys, order, says):
     db.orders.insert_one(order)
     with pytest.raises(SystemExit) as stopped:
-        common.read_orders(db)
+        read_orders(db)
     assert stopped.value.code == 2
     assert says in capsys.readouterr().err
 
@@ -104,11 +104,11 @@ def test_several_currencies_are_refused_or_one_is_chosen(db, monkeypatch, capsys
     for currency, total in (("EUR", 1.0), ("gbp", 2.0), ("GBP", 3.0)):
         db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": total, "currency": currency})
     with pytest.raises(SystemExit) as stopped:
-        common.read_orders(db)
+        read_orders(db)
     assert stopped.value.code == 2
     assert "GBP (2), EUR (1): choose one with REPORT_CURRENCY" in capsys.readouterr().err
     monkeypatch.setattr(common, "REPORT_CURRENCY", "gbp")
-    orders, left_out, _ = common.read_orders(db)
+    orders, left_out, _, _ = read_orders(db)
     assert list(orders["amount"]) == [2.0, 3.0]
     assert left_out.to_dict("records") == [{"check": "in another currency", "rows": 1, "amount": 1.0}]
 
@@ -133,7 +133,7 @@ def test_fields_can_have_other_names_and_places(db, monkeypatch):
     mapping = "customer_id=buyer.id, order_date=at, total=paid.sum, status=state, items=lines"
     monkeypatch.setenv("ORDER_FIELDS", mapping + ", category=group, quantity=n, unit_price=each")
     monkeypatch.setenv("CUSTOMER_FIELDS", "customer_id=ref, country=address.land, signup_date=since")
-    orders, _, _ = common.read_orders(db, items=True)
+    orders, _, _, _ = read_orders(db, items=True)
     assert list(orders["customer_id"]) == [str(buyer)] * 2
     assert list(orders["amount"]) == [3.0, 4.0]
     assert list(orders["completed"]) == [False, True]
@@ -148,7 +148,7 @@ def test_fields_can_have_other_names_and_places(db, monkeypatch):
 def test_a_field_that_is_none_of_ours_is_refused(db, monkeypatch, capsys):
     monkeypatch.setenv("ORDER_FIELDS", "price=paid")
     with pytest.raises(SystemExit) as stopped:
-        common.read_orders(db)
+        read_orders(db)
     assert stopped.value.code == 2
     assert "ORDER_FIELDS has 'price=paid'" in capsys.readouterr().err
 
@@ -156,7 +156,7 @@ def test_a_field_that_is_none_of_ours_is_refused(db, monkeypatch, capsys):
 def test_report_timezone_decides_the_day(db, monkeypatch):
     db.orders.insert_one({"customer_id": "a", "order_date": datetime(2024, 1, 31, 12), "total": 1.0})
     monkeypatch.setattr(common, "REPORT_TIMEZONE", "Pacific/Auckland")
-    orders, _, as_of = common.read_orders(db)
+    orders, _, as_of, _ = read_orders(db)
     assert orders["order_date"][0] == pd.Timestamp("2024-02-01 01:00")
     assert as_of == pd.Timestamp("2024-02-02")
 
@@ -169,7 +169,7 @@ def test_items_come_as_lists(db):
             {"customer_id": "a", "order_date": DAY, "total": 3.0},
         ]
     )
-    orders, _, _ = common.read_orders(db, items=True)
+    orders, _, _, _ = read_orders(db, items=True)
     assert list(orders["items"].list.len()) == [2, 0]
     first = orders["items"].list.flatten().iloc[0]
     assert first == {"category": "Toys", "quantity": 2.0, "value": 3.0}
@@ -225,7 +225,7 @@ def test_a_runs_csv_that_is_none_of_ours_is_written_anew(tmp_path, monkeypatch, 
     monkeypatch.setattr(common, "DATA_DIR", tmp_path)
     (tmp_path / "runs.csv").write_bytes(raw)
     assert common.runs() == {}
-    run = common.run_of("2", make_orders(("a", "2024-01-01", 1.0)), pd.Timestamp("2024-02-01"))
+    run = common.run_of("2", pd.Timestamp("2024-02-01"), {"orders": "1", "orders_id": "0"})
     common.save({}, {}, run)
     assert common.runs() == {"2": run | {"state": "complete"}}
 
@@ -309,5 +309,5 @@ def test_two_scripts_on_one_embedded_database_get_a_sentence(tmp_path, monkeypat
 def test_make_orders_looks_like_read_orders(db):
     """The hand-written frames of the other tests have the columns of the real ones."""
     db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": 1.0, "status": "completed"})
-    orders, _, _ = common.read_orders(db)
+    orders, _, _, _ = read_orders(db)
     assert sorted(orders) == sorted(make_orders(("a", "2024-01-01", 1.0)))

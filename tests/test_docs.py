@@ -75,4 +75,4 @@ def test_env_example_names_every_setting():
     settings = set(re.findall(r'^\w+ = .*setting\("(\w+)"', (ROOT / "common.py").read_text(), flags=re.MULTILINE))
     example = re.findall(r"^# (\w+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert settings | set(common.MAPPINGS) == set(example)
-    assert len(example) == 9
+    assert len(example) == 11

@@ -19,7 +19,7 @@ CARD = (ROOT / "docs" / "Model_Card.md").read_text(encoding="utf-8")
 def test_the_card_shows_the_figures_of_a_run(request, monkeypatch, title, fixture, populations):
     pytest.importorskip("lifetimes", reason="BG/NBD is not here: pip install -r requirements-dev.txt brings it")
     monkeypatch.setattr(sys, "path", [str(ROOT / "tests" / "benchmarks"), *sys.path])
-    import churn_peers  # noqa: PLC0415
+    import churn_peers
 
     folder, _ = request.getfixturevalue(fixture)
     for table, rows in churn_peers.card(title, folder, populations).items():

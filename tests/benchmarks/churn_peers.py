@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
-from conftest import find_log, run_all  # noqa: E402
+from conftest import find_log, read_orders, run_all  # noqa: E402
 
 import common  # noqa: E402
 
@@ -46,8 +46,13 @@ METRICS = {  # name: decimals
 def orders_of(folder: Path) -> tuple[pd.DataFrame, pd.Timestamp]:
     """The customers' orders in a data folder's embedded database, and as_of."""
     with common.embedded_mongod(folder / "mongodb") as uri, MongoClient(uri) as client:
-        orders, _, as_of = common.read_orders(client[common.MONGO_DB])
+        orders, _, as_of, _ = read_orders(client[common.MONGO_DB])
     return orders.dropna(subset="customer_id"), as_of
+
+
+def known_at(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
+    """What the model's features are made of."""
+    return churn.known_at(churn.with_gaps(orders), cutoff, HORIZON)
 
 
 def bg_nbd(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
@@ -57,10 +62,11 @@ def bg_nbd(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
     rate that is gamma distributed with r + x and alpha + T, so that nothing comes in t with the
     probability ((alpha + T) / (alpha + T + t)) ** (r + x). Time is in weeks.
     """
-    from lifetimes import BetaGeoFitter  # noqa: PLC0415  optional
+    from lifetimes import BetaGeoFitter
 
     past = orders[orders["completed"] & (orders["order_date"] < cutoff)]
-    days = past["order_date"].dt.normalize().groupby(past["customer_id"]).agg(["min", "max", "nunique"])
+    by_customer = past["order_date"].dt.normalize().groupby(past["customer_id"].astype("str"))
+    days = by_customer.agg(["min", "max", "nunique"])
     x = days["nunique"] - 1
     t_x, age = ((end - days["min"]) / pd.Timedelta(weeks=1) for end in (days["max"], cutoff))
     model = BetaGeoFitter().fit(x, t_x, age)
@@ -75,8 +81,9 @@ def evaluation(folder: Path, orders: pd.DataFrame, as_of: pd.Timestamp, populati
     table = pd.read_csv(folder / "churn_model_metrics.csv").query("population == @population")
     found = {model: rows.set_index("metric") for model, rows in table.groupby("model")}
     if find_spec("lifetimes"):
-        known = churn.labelled(orders, as_of - HORIZON, HORIZON)
-        chance = bg_nbd(orders, as_of - HORIZON)[known.index]
+        cutoff = as_of - HORIZON
+        known = churn.labelled({cutoff: known_at(orders, cutoff)}, cutoff, HORIZON)
+        chance = bg_nbd(orders, cutoff)[known.index]
         chosen = known["tenure_days"] >= (HORIZON.days if population == "established" else 0)
         score = churn.scorer(known.loc[chosen, "churned"].to_numpy(), chance[chosen].to_numpy())
         found["bg_nbd"] = pd.DataFrame({"value": score(np.ones(chosen.sum()))}).assign(low=np.nan, high=np.nan)
@@ -104,7 +111,7 @@ def forecast_row(title: str, folder: Path) -> str:
 
 def leaky_accuracy(orders: pd.DataFrame, as_of: pd.Timestamp) -> float:
     """Of the usual mistake: churned = away for more than 90 days today, recency among the features."""
-    known = churn.features_at(orders, as_of, HORIZON)
+    known = churn.features(known_at(orders, as_of), as_of, HORIZON)
     seen = known[["recency_days", *churn.FEATURES]]
     split = train_test_split(seen, known["recency_days"] > HORIZON.days, test_size=0.3, random_state=0)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(split[0], split[2])
