@@ -15,7 +15,7 @@ import time
 import warnings
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from importlib import import_module
 from importlib.util import find_spec
@@ -147,7 +147,15 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 def meanwhile_import(*modules: str) -> None:
     """Load what is slow to import while MongoDB starts and answers."""
-    Thread(target=lambda: [import_module(name) for name in modules]).start()
+
+    def load() -> None:
+        with suppress(
+            Exception
+        ):  # a script that stops with a sentence may end before; else the next import says it
+            for name in modules:
+                import_module(name)
+
+    Thread(target=load).start()
 
 
 def as_of_parser(description: str) -> ArgumentParser:
