@@ -315,6 +315,7 @@ def driver_sums(orders: pd.DataFrame, home: pd.Series) -> pd.DataFrame:
     """
     done = orders["completed"]
     lines = orders["items"].list.flatten().struct.explode().rename_axis("order").reset_index()
+    lines["value"] = lines["quantity"] * lines["unit_price"]
     bare = pd.DataFrame({"order": orders.index.difference(lines["order"]), "value": 1.0, "quantity": 0.0})
     lines = pd.concat([lines.astype({"value": float, "quantity": float}), bare], ignore_index=True)
     lines = lines[done.to_numpy()[lines["order"]]]

@@ -26,7 +26,6 @@ from common import (
     ORANGE,
     ORDERS,
     as_of_parser,
-    as_type,
     current,
     database,
     harmless,
@@ -331,8 +330,7 @@ def read_truth(db: Database) -> pd.DataFrame | None:
         return None
     names = {"customer_id": "_id", "persona": "persona", "lapsed_on": "lapsed_on"}
     kinds = {"customer_id": "string", "persona": "string", "lapsed_on": "date"}
-    columns = {name: as_type(kind, names, name) for name, kind in kinds.items()}
-    truth = read(db[current(db, "simulation_truth")], columns).set_index("customer_id")
+    truth = read(db[current(db, "simulation_truth")], kinds, names).set_index("customer_id")
     return truth.assign(persona=truth["persona"].astype("category").cat.codes) if len(truth) else None
 
 

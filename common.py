@@ -17,6 +17,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import groupby, pairwise
@@ -32,6 +33,7 @@ import pyarrow as pa
 from bson.codec_options import CodecOptions, DatetimeConversion
 from dotenv import load_dotenv
 from pymongo import MongoClient, ReadPreference
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import (
@@ -43,7 +45,7 @@ from pymongo.errors import (
     InvalidURI,
     PyMongoError,
 )
-from pymongoarrow.api import Schema, aggregate_arrow_all
+from pymongoarrow.api import Schema, find_arrow_all
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent
@@ -81,7 +83,9 @@ CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}
 RUN = ("script", "as_of", "orders", "orders_id", "state")  # the columns of runs.csv
 SAMPLE = 100  # orders per range, to find its bounds
 YEARS = (datetime(1900, 1, 1), datetime(2100, 1, 1))  # a date outside is an error
-LABEL = pa.dictionary(pa.int32(), pa.string())
+ITEM = {"category": "string", "quantity": "double", "unit_price": "double"}
+ARROW = {"string": pa.string(), "label": pa.string(), "double": pa.float64(), "date": pa.timestamp("ms")}
+ARROW["items"] = pa.list_(pa.struct([(name, ARROW[kind]) for name, kind in ITEM.items()]))
 NOT_COMPLETED = ("cancelled", "canceled", "voided", "failed", "refunded")  # order statuses, in any case
 
 
@@ -149,9 +153,8 @@ def meanwhile_import(*modules: str) -> None:
     """Load what is slow to import while MongoDB starts and answers."""
 
     def load() -> None:
-        with suppress(
-            Exception
-        ):  # a script that stops with a sentence may end before; else the next import says it
+        # a script that stops with a sentence may end before it is done; else the next import says it again
+        with suppress(Exception):
             for name in modules:
                 import_module(name)
 
@@ -177,16 +180,8 @@ def database() -> Iterator[Database]:
     with nullcontext(MONGO_URI) if MONGO_URI else embedded_mongod(DATA_DIR / "mongodb") as uri:
         try:
             client = connect(uri)
-        except OSError as error:
-            stop(f"A file that MONGO_URI names, such as tlsCAFile, is not readable ({error.strerror}): mend it.")
-        except (InvalidURI, ValueError, UserWarning):  # their words may quote the password
-            stop(
-                "MONGO_URI is not an address, with options, that MongoDB's driver knows: it should look like "
-                "mongodb+srv://user:password@cluster.example.net/, special characters of the "
-                "password percent-encoded (@ is %40)."
-            )
-        except PyMongoError as error:  # a name that the DNS does not know
-            stop(explain(error))
+        except RuntimeError as error:
+            stop(str(error))
         try:
             with client:
                 client.admin.command("ping")
@@ -196,11 +191,23 @@ def database() -> Iterator[Database]:
 
 
 def connect(uri: str) -> MongoClient:
-    """A client of the server; an unknown option is an error."""
+    """A client of the server; a RuntimeError says, without the password, what is wrong with the address."""
     patience = SERVER_TIMEOUT_S if MONGO_URI else 3  # an embedded one that is gone does not come back
-    with warnings.catch_warnings():  # they may quote the password
-        warnings.simplefilter("error", UserWarning)
-        return MongoClient(uri, serverSelectionTimeoutMS=patience * 1000, w="majority")
+    try:
+        with warnings.catch_warnings():  # of an unknown option
+            warnings.simplefilter("error", UserWarning)
+            return MongoClient(uri, serverSelectionTimeoutMS=patience * 1000, w="majority")
+    except OSError as error:
+        sentence = f"A file that MONGO_URI names, such as tlsCAFile, is not readable ({error.strerror}): mend it."
+    except (InvalidURI, ValueError, UserWarning):  # their words may quote the password
+        sentence = (
+            "MONGO_URI is not an address, with options, that MongoDB's driver knows: it should look like "
+            "mongodb+srv://user:password@cluster.example.net/, special characters of the "
+            "password percent-encoded (@ is %40)."
+        )
+    except PyMongoError as error:  # a name that the DNS does not know
+        sentence = explain(error)
+    raise RuntimeError(sentence)
 
 
 def primary(client: MongoClient, name: str) -> Database:
@@ -419,30 +426,51 @@ def load_record(db: Database, name: str) -> dict | None:
     return db[LOADS].find_one({"_id": collection_id(db, name)})
 
 
-def read(collection: Collection, columns: dict[str, tuple], where: dict | None = None) -> pd.DataFrame:
-    """One row per document that matches `where`; `columns` maps a column's name to its (MongoDB
-    expression, Arrow type). Lists stay Arrow lists, everything else becomes pandas' own type."""
-    pipeline = [
-        {"$match": where or {}},
-        {"$project": {"_id": 0} | {name: of for name, (of, _) in columns.items()}},
-    ]
-    kinds = {name: kind for name, (_, kind) in columns.items()}
-    sent = {name: pa.string() if kind == LABEL else kind for name, kind in kinds.items()}
-    client = collection.database.client
-    chosen = collection.with_options(read_preference=client.read_preference)  # MONGO_URI's
-    with client.start_session(causal_consistency=True) as session:
-        collection.database.command("ping", session=session)  # a secondary first catches up with this
-        table = aggregate_arrow_all(chosen, pipeline, schema=Schema(sent), session=session)
-    table = table.cast(pa.schema(kinds))
-    return table.to_pandas(types_mapper=lambda kind: pd.ArrowDtype(kind) if pa.types.is_list(kind) else None)
+@contextmanager
+def reading(collection: Collection) -> Iterator[tuple[Collection, ClientSession]]:
+    """The collection with MONGO_URI's read preference, and a session whose reads see the last load."""
+    db = collection.database
+    with db.client.start_session(causal_consistency=True) as session:
+        db.command("ping", session=session)  # on the primary: a secondary first catches up with this
+        yield collection.with_options(read_preference=db.client.read_preference), session
 
 
-def as_type(kind: str, fields: dict[str, str], name: str, prefix: str = "$") -> tuple[dict, pa.DataType]:
-    """What `read` wants for a column: the field of this name as `kind`, null where it cannot be that.
-    A label is a text that comes again and again, and becomes one of pandas' categories."""
-    arrow = {"string": pa.string(), "label": LABEL, "double": pa.float64(), "date": pa.timestamp("ms")}[kind]
+def read(
+    collection: Collection, kinds: dict[str, str], fields: dict[str, str], where: dict | None = None
+) -> pd.DataFrame:
+    """One row per document that matches `where`, one column per name in `kinds`, from the field of that
+    name in `fields`: a string, a double, a date, a label (a text that comes again and again: one of
+    pandas' categories) or items (Arrow lists of structs of ITEM). Null where a value cannot be that.
+
+    Fields of just these types are read as they are; else the server converts each, and is slower.
+    """
+    source = {name: fields[name] for name in (*kinds, *(ITEM if "items" in kinds else ()))}
+    plain = len({*source.values()}) == len(source) and not any("." in field for field in source.values())
+    plain &= "items" not in kinds or all(fields[name] == name for name in ITEM)
+    with reading(collection) as (chosen, session):
+        # its threads decode while the server works
+        find = partial(find_arrow_all, chosen, where or {}, session=session, parallelism="threads")
+        try:
+            if not plain:
+                raise TypeError
+            table = find(schema=Schema({fields[name]: ARROW[kind] for name, kind in kinds.items()}))
+        except TypeError:  # PyMongoArrow's, for a value of another type
+            columns = {name: converted(kind, fields, name) for name, kind in kinds.items()}
+            schema = Schema({name: ARROW[kind] for name, kind in kinds.items()})
+            table = find(schema=schema, projection={"_id": 0} | columns)
+    lists = {ARROW["items"]: pd.ArrowDtype(ARROW["items"])}
+    labels = [name for name, kind in kinds.items() if kind == "label"]
+    return table.rename_columns(list(kinds)).to_pandas(categories=labels, types_mapper=lists.get)
+
+
+def converted(kind: str, fields: dict[str, str], name: str, prefix: str = "$") -> dict:
+    """MongoDB's expression for the field of this name as `kind`, null where it cannot be that."""
+    field = prefix + fields[name]
+    if kind == "items":
+        item = {name: converted(of, fields, name, "$$this.") for name, of in ITEM.items()}
+        return {"$map": {"input": {"$ifNull": [field, []]}, "in": item}}
     to = "string" if kind == "label" else kind
-    return {"$convert": {"input": prefix + fields[name], "to": to, "onError": None, "onNull": None}}, arrow
+    return {"$convert": {"input": field, "to": to, "onError": None, "onNull": None}}
 
 
 def field_names(setting_name: str, defaults: dict[str, str]) -> dict[str, str]:
@@ -456,10 +484,7 @@ def read_customers(db: Database) -> pd.DataFrame:
     names = {"customer_id": "_id"} | {name: name for name in ("signup_date", *text)}
     names = field_names("CUSTOMER_FIELDS", names)
     kinds = {"customer_id": "string", "signup_date": "date"} | dict.fromkeys(text, "string")
-    customers = read(
-        db[current(db, CUSTOMERS)], {name: as_type(kind, names, name) for name, kind in kinds.items()}
-    )
-    customers = customers.dropna(subset="customer_id")
+    customers = read(db[current(db, CUSTOMERS)], kinds, names).dropna(subset="customer_id")
     twice = customers.loc[customers["customer_id"].duplicated(), "customer_id"]
     if len(twice):
         stop(f"Two documents in {CUSTOMERS} have the customer id {twice.iloc[0]} (as text): make them differ.")
@@ -477,8 +502,8 @@ def read_orders(
     Orders, one row each, those strictly before `as_of` (default: midnight after the last): customer_id
     (text, whatever it is in the database; missing for a guest), order_date (local time of
     REPORT_TIMEZONE), amount (paid, to the cent), status (lower case), completed (bool: status not in
-    NOT_COMPLETED, amount >= 0); with `items` also channel, country and items (lists of structs with
-    category, quantity and value). Texts are categories, sorted. The rest, one row per reason: check,
+    NOT_COMPLETED, amount >= 0); with `items` also channel, country and items (lists of structs of
+    ITEM). Texts are categories, sorted. The rest, one row per reason: check,
     rows, amount. Every order is in one of the two.
 
     Up to RANGE_ORDERS orders are a single range. Where there are more, memory holds those of one range
@@ -522,7 +547,7 @@ def of_all(tables: list[pd.DataFrame]) -> pd.DataFrame:
 def order_fields() -> dict[str, str]:
     """{our name: the field's} of an order and of its items."""
     names = ("customer_id", "order_date", "total", "status", "currency", "channel", "country", "items")
-    return field_names("ORDER_FIELDS", {name: name for name in (*names, "category", "quantity", "unit_price")})
+    return field_names("ORDER_FIELDS", {name: name for name in (*names, *ITEM)})
 
 
 def range_orders() -> int:
@@ -546,7 +571,8 @@ def customer_ranges(orders: Collection, fields: dict[str, str]) -> list[dict]:
     key = {"_id": 0, "guest": guest, "at": {"$cond": [guest, when, who]}}
     pipeline = [{"$sample": {"size": SAMPLE * n}}, {"$project": key}, {"$sort": {"guest": 1, "at": 1}}]
     any_year = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-    sample = list(orders.with_options(any_year).aggregate(pipeline))
+    with reading(orders) as (chosen, session):
+        sample = list(chosen.with_options(any_year).aggregate(pipeline, session=session))
     guests, bounds = sample[-1]["guest"], [sample[k * len(sample) // n] for k in range(1, n)]
     filters = []
     for field, among in ((who, False), (when, True))[: 1 + guests]:
@@ -565,41 +591,44 @@ def in_ranges(db: Database, ranges: list[dict], task: Callable[[Database, dict],
         return [task(db, where) for where in tqdm(ranges, "Reading", unit="range", disable=None, leave=False)]
     from joblib import Parallel, delayed, parallel_config
 
-    host, port = db.client.address
-    address = f"mongodb://{quote_plus(host)}" + (f":{port}" if port else "")
+    embedded = ""
+    if not MONGO_URI:
+        host, port = db.client.address
+        embedded = f"mongodb://{quote_plus(host)}" + (f":{port}" if port else "")
+    faults = (OSError, RuntimeError, ValueError)
     try:
         if WORKERS.isdecimal():
             config = {"backend": "loky", "n_jobs": int(WORKERS)}
         else:
-            from dask.distributed import Client
+            from dask.distributed import Client, KilledWorker
 
+            faults = (*faults, KilledWorker)
             config = {"backend": "dask", "client": (cluster := Client(WORKERS, timeout=SERVER_TIMEOUT_S))}
             cluster.upload_file(__file__)
         with parallel_config(**config):
-            return Parallel(batch_size=1)(delayed(on_a_worker)(address, db.name, task, where) for where in ranges)
+            return Parallel(batch_size=1)(delayed(on_a_worker)(embedded, db.name, task, where) for where in ranges)
     except ImportError:
         stop(
             f"WORKERS={WORKERS} is the address of a Dask scheduler, and Dask is missing: pip install distributed."
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except faults as error:
         stop(f"WORKERS={WORKERS} cannot do the work ({error}): check the address, and what the workers report.")
 
 
-def on_a_worker(address: str, name: str, task: Callable[[Database, dict], Any], where: dict) -> Any:
+def on_a_worker(embedded: str, name: str, task: Callable[[Database, dict], Any], where: dict) -> Any:
     """The task, on the worker's own connection: to its own MONGO_URI, so that no password travels."""
-    with connect(MONGO_URI or address) as client:
+    if not (MONGO_URI or embedded):
+        raise RuntimeError("a worker has no MONGO_URI in its environment")
+    with connect(MONGO_URI or embedded) as client:
         return task(primary(client, name), where)
 
 
 def read_range(db: Database, how: dict, where: dict) -> pd.DataFrame:
     """The orders that match, as read_orders has them, with currency and those that it leaves out."""
-    fields = how["fields"]
     labels = ("customer_id", "status", "currency", *(("channel", "country") if how["items"] else ()))
-    columns = {name: as_type("label", fields, name) for name in labels}
-    columns |= {"order_date": as_type("date", fields, "order_date"), "amount": as_type("double", fields, "total")}
-    if how["items"]:
-        columns["items"] = item_list(fields)
-    orders = read(db[how["place"]], columns, where)
+    kinds = dict.fromkeys(labels, "label") | {"order_date": "date", "total": "double"}
+    kinds |= {"items": "items"} if how["items"] else {}
+    orders = read(db[how["place"]], kinds, how["fields"], where).rename(columns={"total": "amount"})
     when = orders["order_date"]
     orders["order_date"] = local_time(when.where((when >= YEARS[0]) & (when < YEARS[1])), how["zone"])
     orders["amount"] = orders["amount"].round(2).replace([np.inf, -np.inf], np.nan)
@@ -623,10 +652,11 @@ def relabel(labels: pd.Series, rename: Callable[[str], str | None], missing: str
 def summary(orders: Collection, fields: dict[str, str]) -> pd.DataFrame:
     """By currency: rows, last (order_date, local); as the server counts."""
     kinds = {"order_date": "date", "currency": "string"}
-    when, currency = (as_type(kind, fields, name)[0] for name, kind in kinds.items())
+    when, currency = (converted(kind, fields, name) for name, kind in kinds.items())
     usual = {"$and": [{"$gte": [when, YEARS[0]]}, {"$lt": [when, YEARS[1]]}]}
     group = {"_id": currency, "rows": {"$sum": 1}, "last": {"$max": {"$cond": [usual, when, None]}}}
-    found = pd.DataFrame(orders.aggregate([{"$group": group}]))
+    with reading(orders) as (chosen, session):
+        found = pd.DataFrame(chosen.aggregate([{"$group": group}], session=session))
     found["last"] = local_time(pd.to_datetime(found["last"]), time_zone())
     names = found["_id"].replace({"": None}).astype("str").str.upper().fillna("none")
     return found.groupby(names).agg(rows=("rows", "sum"), last=("last", "max"))
@@ -668,17 +698,6 @@ def work_on(orders: pd.DataFrame, how: dict, work: Callable[..., Any], *others: 
     orders_id = int(pd.util.hash_pandas_object(facts, index=False).sum())  # modulo 2**64
     some = (orders["completed"] & orders["customer_id"].notna()).any()
     return work(orders, how["as_of"], *others), rest, len(orders), orders_id, some
-
-
-def item_list(names: dict[str, str]) -> tuple[dict, pa.DataType]:
-    """What `read` wants for an order's items: category, quantity and value (quantity x unit price)."""
-    kinds = {"category": "string", "quantity": "double", "unit_price": "double"}
-    typed = {name: as_type(kind, names, name, "$$this.") for name, kind in kinds.items()}
-    quantity, price = typed["quantity"][0], typed.pop("unit_price")[0]
-    item = {name: field for name, (field, _) in typed.items()} | {"value": {"$multiply": [quantity, price]}}
-    struct = pa.struct([("category", pa.string()), ("quantity", pa.float64()), ("value", pa.float64())])
-    items = {"$ifNull": ["$" + names["items"], []]}
-    return {"$map": {"input": items, "in": item}}, pa.list_(struct)
 
 
 def time_zone() -> ZoneInfo:

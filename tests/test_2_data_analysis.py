@@ -4,7 +4,6 @@ from datetime import datetime
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from bson import Decimal128
 from conftest import make_orders
@@ -36,8 +35,7 @@ NOBODYS_HOME = pd.Series(index=pd.Index([], dtype="str"), dtype="category")
 def with_items(orders: pd.DataFrame) -> pd.DataFrame:
     """The orders with the columns that the drivers need: nothing is known of them."""
     nothing = pd.Series(index=orders.index, dtype="category")
-    struct = pa.struct([("category", pa.string()), ("quantity", pa.float64()), ("value", pa.float64())])
-    items = pd.Series([[]] * len(orders), dtype=pd.ArrowDtype(pa.list_(struct)))
+    items = pd.Series([[]] * len(orders), dtype=pd.ArrowDtype(common.ARROW["items"]))
     return orders.assign(country=nothing, channel=nothing, items=items)
 
 

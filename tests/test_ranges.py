@@ -68,7 +68,7 @@ def test_ranges_give_the_same_files(shop_uri, whole, tmp_path, size, workers):
 
 
 @pytest.fixture
-def cluster(tmp_path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
+def cluster(shop_uri, tmp_path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
     """A Dask scheduler's address, and three workers, each a process of its own that knows the mongod."""
     pytest.importorskip("distributed", reason="Dask is not here: pip install -r requirements-dev.txt brings it")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -77,7 +77,8 @@ def cluster(tmp_path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
 
     def start(module: str, *args: str) -> subprocess.Popen:
         command = [sys.executable, "-m", f"distributed.cli.dask_{module}", *args, "--no-dashboard"]
-        return subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env=os.environ | {"MONGO_URI": ""})
+        env = os.environ | {"MONGO_URI": shop_uri}
+        return subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env=env)
 
     processes = [start("scheduler", "--host", "127.0.0.1", "--port", str(port))]
     processes += [start("worker", address, "--nthreads", "1", "--no-nanny") for _ in range(3)]
