@@ -17,6 +17,7 @@ import sys
 import zlib
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from glob import escape
 from itertools import chain, count, islice
@@ -403,9 +404,11 @@ def make_profiles(
 
 
 def items_of_orders(lines: pd.DataFrame, n_orders: int) -> list[list[dict]]:
-    """Each order's lines as a list of documents; the lines are sorted by order."""
+    """Each order's lines as a list of documents, which equal lines share; the lines are sorted by order."""
     ends = np.bincount(lines["order"], minlength=n_orders).cumsum().tolist()
-    items = documents(lines.drop(columns="order"))
+    kind = lines.groupby(["product_id", "quantity"], sort=False).ngroup()
+    kinds = documents(lines[~kind.duplicated()].drop(columns="order"))
+    items = [kinds[n] for n in kind]
     return [items[first:last] for first, last in zip([0, *ends[:-1]], ends, strict=True)]
 
 
@@ -706,11 +709,14 @@ def load(db: Database, blocks: Iterator[dict], origin: str, left_out: dict) -> d
     staging = {name: f"{STAGING}{name}_{uuid4().hex[:12]}" for name in COLLECTIONS}
     for name, place in staging.items():
         patiently(lambda name=name, place=place: make_staging(db, name, place))
-    for block in blocks:
-        for name, batch in block.items():
-            if batch:
-                insert(db[staging[name]], batch)
-            counts[name] += len(batch)
+    with ThreadPoolExecutor(1) as writer:  # a block is on its way while the next one is made
+        written = writer.submit(dict)  # nothing yet
+        for block in blocks:
+            for name, batch in block.items():
+                counts[name] += len(batch)
+            written.result()
+            written = writer.submit(insert_block, db, staging, block)
+        written.result()
     if counts["orders"] > range_orders():  # steps 2 and 3 will read ranges of customers
         patiently(lambda: db[staging["orders"]].create_index("customer_id"))
     patiently(lambda: complete(db, counts, staging, {"origin": origin, "left_out": left_out}))
@@ -734,6 +740,13 @@ def make_staging(db: Database, name: str, place: str) -> None:
         db.create_collection(place)
     notes = {"collection": name, "staging": place, "begun": datetime.now(UTC)}
     db[LOADS].update_one({"_id": collection_id(db, place)}, {"$set": notes}, upsert=True)
+
+
+def insert_block(db: Database, staging: dict[str, str], block: dict[str, list[dict]]) -> None:
+    """Insert the documents of each collection into its staging one."""
+    for name, batch in block.items():
+        if batch:
+            insert(db[staging[name]], batch)
 
 
 def insert(into: Collection, batch: list[dict]) -> None:
