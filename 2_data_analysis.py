@@ -47,11 +47,11 @@ BEST_FIRST = (
     *("Champions", "Loyal Customers", "Potential Loyalists", "New Customers", "Promising"),
     *("Need Attention", "About to Sleep", "At Risk", "Can't Lose Them", "Hibernating"),
 )
-COUNTED = (
+SCORES = {"r_score": "recency_days", "f_score": "frequency", "m_score": "monetary"}
+COUNTED = (  # of the totals, those that data_quality.csv shows
     *("amount below 0: a refund", "orders and refunds of guests"),
     "refunds to customers without a completed order",
 )
-SCORES = {"r_score": "recency_days", "f_score": "frequency", "m_score": "monetary"}
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -65,6 +66,15 @@ def test_ranges_give_the_same_files(shop_uri, whole, tmp_path, size, workers):
     found, _ = analyse(tmp_path, shop_uri, RANGE_ORDERS=size, WORKERS=workers)
     assert len(found) == 14
     assert found == whole
+
+
+def test_two_processes_share_the_embedded_server(shop, tmp_path):
+    folder, _ = shop
+    shutil.copytree(folder / "mongodb", tmp_path / "mongodb")
+    done = run(ANALYSE, data_dir=tmp_path, RANGE_ORDERS="30000", WORKERS="2")
+    assert done.returncode == 0, done.stderr
+    for name, content in csvs(tmp_path).items():
+        assert name == "runs.csv" or content == (folder / name).read_bytes()
 
 
 @pytest.fixture
