@@ -93,6 +93,8 @@ FOLDS = 5  # of customers, to choose among these
 RESAMPLES = 200  # of customers, for the intervals of the metrics
 BINS = 10  # groups of customers, to compare predicted with observed churn
 LEARN_ORDERS = 1_000_000  # the models learn from the customers of about so many orders, where there are more
+AT_A_TIME = 100_000  # customers, where all of them would take much memory
+ALL = slice(None)
 SEED = 0
 
 
@@ -102,12 +104,12 @@ def main() -> None:
     require_data_dir()
     meanwhile_import("sklearn.ensemble", "sklearn.compose", "matplotlib.figure")
     with database() as db:
-        (parts, _, as_of, seen), truth, share = steadily(db, lambda: read_shop(db, args.as_of, horizon))
+        (parts, _, as_of, seen), truth = steadily(db, lambda: read_shop(db, args.as_of, horizon))
     run = run_of(Path(__file__).name, as_of, seen)
     first, spent, known = add_up(parts)
 
     cutoffs = choose_cutoffs(first, as_of, horizon)
-    *earlier, _ = history = [labelled(known, cutoff, horizon, share) for cutoff in cutoffs]
+    *earlier, _ = history = [labelled(known, cutoff, horizon, learners=True) for cutoff in cutoffs]
     train, test = pd.concat(earlier), labelled(known, cutoffs[-1], horizon)
     require_both_kinds(train, test)
     tested = fit(train)
@@ -150,10 +152,10 @@ def arguments() -> Namespace:
 
 
 def read_shop(db: Database, as_of: pd.Timestamp | None, horizon: pd.Timedelta) -> tuple:
-    """What read_orders makes of histories, read_truth, and the share of customers to learn from."""
+    """What read_orders makes of histories, and read_truth."""
     n = db[current(db, ORDERS)].estimated_document_count()
     share = min(1.0, LEARN_ORDERS / n) if n else 1.0
-    return read_orders(db, as_of, histories, horizon, share), read_truth(db), share
+    return read_orders(db, as_of, histories, horizon, share), read_truth(db)
 
 
 def histories(orders: pd.DataFrame, as_of: pd.Timestamp, horizon: pd.Timedelta, share: float = 1) -> tuple:
@@ -162,10 +164,9 @@ def histories(orders: pd.DataFrame, as_of: pd.Timestamp, horizon: pd.Timedelta, 
 
     The first completed order; {cutoff: net revenue of the horizon from it on}; {cutoff: known_at}.
     """
-    orders = with_gaps(orders.dropna(subset="customer_id"))
+    orders = prepare(orders.dropna(subset="customer_id"), share)
     spent, known, paid = {}, {}, net(orders)
-    categories = orders["customer_id"].cat.categories
-    learnt = orders if share == 1 else orders[orders["customer_id"].isin(categories[learners(categories, share)])]
+    learnt = orders[orders["learner"]]
     back = 0 * horizon
     while as_of - back + horizon > paid["order_date"].min():  # others' orders may have begun earlier
         for cutoff in (as_of - back, as_of - back - YEAR):
@@ -199,12 +200,18 @@ def choose_cutoffs(first: pd.Timestamp, as_of: pd.Timestamp, horizon: pd.Timedel
     return [as_of - k * horizon for k in range(n, 0, -1)]
 
 
-def with_gaps(orders: pd.DataFrame) -> pd.DataFrame:
-    """The orders by customer and date, with gap_squared: days² since the completed one before."""
+def prepare(orders: pd.DataFrame, share: float = 1) -> pd.DataFrame:
+    """The orders by customer and date, with gap_squared (days² since the completed one before) and learner:
+    whether the models learn from the customer, whom a hash of the id picks for about that share."""
     orders = orders.sort_values(["customer_id", "order_date"])
     done = orders[orders["completed"]]
     gap = done["order_date"].diff() / pd.Timedelta(days=1)
-    return orders.assign(gap_squared=gap.where(done["customer_id"] == done["customer_id"].shift()) ** 2)
+    ids = orders["customer_id"].cat
+    learner = pd.util.hash_array(ids.categories.to_numpy(object)) <= share * np.iinfo(np.uint64).max
+    return orders.assign(
+        gap_squared=gap.where(done["customer_id"] == done["customer_id"].shift()) ** 2,
+        learner=learner[ids.codes],
+    )
 
 
 def known_at(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) -> pd.DataFrame:
@@ -212,8 +219,8 @@ def known_at(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) 
     indexed by customer_id.
 
     From before the cutoff: first and last (completed order), n (their number), paid, gap_squared (days²
-    between them), late and late_paid (n and paid of the last horizon), refunds (their number). From the
-    horizon after it: later (completed orders), revenue (net).
+    between them), late and late_paid (n and paid of the last horizon), refunds (their number), learner. From
+    the horizon after it: later (completed orders), revenue (net).
     """
     orders = orders[orders["order_date"] < cutoff + horizon]
     customer, when, amount = orders["customer_id"], orders["order_date"], orders["amount"]
@@ -227,19 +234,24 @@ def known_at(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) 
         "late": late,
         "late_paid": amount.where(late, 0.0),
         "refunds": before & back,
+        "learner": orders["learner"],
         "later": later,
         "revenue": amount.where(later | (back & ~before), 0.0),
     }
     known = pd.DataFrame(sums).groupby(customer, observed=True).sum()
     dates = when.where(past).groupby(customer, observed=True)
-    known = known.astype(dict.fromkeys(("n", "late", "refunds", "later"), "int32"))  # memory holds many of these
+    small = dict.fromkeys(("n", "late", "refunds", "later"), "int32") | {"learner": bool}
+    known = known.astype(small)  # memory holds many of these
     known = known.assign(first=dates.min(), last=dates.max())[known["n"] > 0]
     known.index = known.index.astype("str")
     return known.round({"paid": 2, "late_paid": 2, "revenue": 2})  # to the cent: the same in whatever order
 
 
-def features(known: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) -> pd.DataFrame:
-    """What is known of each customer at the cutoff, from the orders before it alone (see known_at).
+def features(
+    known: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta, rows: slice | np.ndarray = ALL
+) -> pd.DataFrame:
+    """What is known of each customer (of those `rows` alone) at the cutoff, from the orders before it alone
+    (see known_at).
 
     One row per customer: cutoff, recency_days and tenure_days (since the last and the first order, in
     days and their fractions), FEATURES, SEASON. The KPI dictionary gives each formula. Counts, days and
@@ -247,12 +259,16 @@ def features(known: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelta) -
     orders say little of a habit, so all customers' average counts like one gap, or one order, more; for
     a customer with a single order the average gap stands alone.
     """
-    n, refunds, day = known["n"], known["refunds"], pd.Timedelta(days=1)
+    day = pd.Timedelta(days=1)
     recency, tenure = (cutoff - known["last"]) / day, (cutoff - known["first"]) / day
     span = tenure - recency
-    usual = span.sum() / (n - 1).sum() if span.sum() > 0 else horizon / day
+    usual = span.sum() / (known["n"] - 1).sum() if span.sum() > 0 else horizon / day
+    usual_order = known["paid"].sum() / known["n"].sum()
+
+    known, recency, tenure, span = known[rows], recency[rows], tenure[rows], span[rows]
+    n, refunds = known["n"], known["refunds"]
     gap = (span + usual) / n
-    order = (known["paid"] + known["paid"].sum() / n.sum()) / (n + 1)
+    order = (known["paid"] + usual_order) / (n + 1)
     expected = n * (horizon / day / tenure).clip(upper=1)  # of late orders, had they come evenly
     season = 2 * np.pi * cutoff.day_of_year / 365.25
     return pd.DataFrame(
@@ -280,18 +296,15 @@ def labelled(
     known: dict[pd.Timestamp, pd.DataFrame],
     cutoff: pd.Timestamp,
     horizon: pd.Timedelta,
-    share: float = 1,
+    learners: bool = False,
 ) -> pd.DataFrame:
-    """The features at the cutoff (of all customers, or the share that the models learn from) with what the
+    """The features at the cutoff (of all customers, or those alone that the models learn from) with what the
     horizon from it on brought: churned (whether no completed order came), revenue (net)."""
-    then = known[cutoff]
-    rows = features(then, cutoff, horizon).assign(churned=then["later"] == 0, revenue=then["revenue"])
-    return rows if share == 1 else rows[learners(rows.index, share)]
-
-
-def learners(customers: pd.Index, share: float) -> np.ndarray:
-    """Whether the models learn from each customer: about that share of them, whom a hash of their ids picks."""
-    return pd.util.hash_array(customers.to_numpy(object)) <= share * np.iinfo(np.uint64).max
+    rows = known[cutoff]["learner"].to_numpy() if learners else ALL
+    then = known[cutoff][rows]
+    return features(known[cutoff], cutoff, horizon, rows).assign(
+        churned=then["later"] == 0, revenue=then["revenue"]
+    )
 
 
 def net(orders: pd.DataFrame) -> pd.DataFrame:
@@ -643,7 +656,10 @@ def forecast(
             then = labelled(known, start - YEAR, horizon)
             foretold = foretell(models, then)["expected_revenue"].sum()
             factor = then["revenue"].sum() / foretold if min(foretold, then["revenue"].sum()) > 0 else 1.0
-        predicted = foretell(models, features(known[start], start, horizon), factor)["expected_revenue"].sum()
+        predicted = 0.0
+        for begin in range(0, len(known[start]), AT_A_TIME):
+            some = features(known[start], start, horizon, slice(begin, begin + AT_A_TIME))
+            predicted += foretell(models, some, factor)["expected_revenue"].sum()
         actual = known[start]["revenue"].sum() if start < as_of else np.nan
         rows.append(
             {

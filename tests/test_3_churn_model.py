@@ -46,7 +46,7 @@ def features_at(churn, orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFra
 
 
 def known_at(churn, orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
-    return churn.known_at(churn.with_gaps(orders), cutoff, HORIZON)
+    return churn.known_at(churn.prepare(orders), cutoff, HORIZON)
 
 
 @pytest.fixture(scope="module")
@@ -135,16 +135,16 @@ def test_histories_of_some_customers_add_up_to_those_of_all(churn, orders, known
 
 
 def test_the_models_learn_from_a_share_of_the_customers_and_foretell_all(churn, orders, known):
-    share = 0.4
-    _, _, some = churn.add_up([churn.histories(orders, AS_OF, HORIZON, share)])
-    ids = known[2][AS_OF].index
-    learnt = set(ids[churn.learners(ids, share)])
-    assert 0.3 * len(ids) < len(learnt) < 0.5 * len(ids)
+    *_, some = churn.add_up([churn.histories(orders, AS_OF, HORIZON, 0.4)])
+    now = some[AS_OF]
+    learnt = now.index[now["learner"]]
+    assert 0.3 * len(now) < len(learnt) < 0.5 * len(now)
     for cutoff, rows in known[2].items():
         of_grid = (AS_OF - cutoff) % HORIZON == pd.Timedelta(0)  # the others are a year before those
         expected = rows if of_grid else rows[rows.index.isin(learnt)]
-        pd.testing.assert_frame_equal(some[cutoff], expected, check_exact=True)
-    every, taught = (churn.labelled(known[2], AS_OF - HORIZON, HORIZON, of) for of in (1, share))
+        pd.testing.assert_frame_equal(some[cutoff].drop(columns="learner"), expected.drop(columns="learner"))
+    taught = churn.labelled(some, AS_OF - HORIZON, HORIZON, learners=True)
+    every = churn.labelled(known[2], AS_OF - HORIZON, HORIZON)
     pd.testing.assert_frame_equal(taught, every[every.index.isin(learnt)])
 
 

@@ -52,7 +52,7 @@ def orders_of(folder: Path) -> tuple[pd.DataFrame, pd.Timestamp]:
 
 def known_at(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
     """What the model's features are made of."""
-    return churn.known_at(churn.with_gaps(orders), cutoff, HORIZON)
+    return churn.known_at(churn.prepare(orders), cutoff, HORIZON)
 
 
 def bg_nbd(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
