@@ -92,8 +92,8 @@ REGULARISATION = [0.001, 0.01, 0.1, 1, 10]  # the lower, the stronger
 FOLDS = 5  # of customers, to choose among these
 RESAMPLES = 200  # of customers, for the intervals of the metrics
 BINS = 10  # groups of customers, to compare predicted with observed churn
-LEARN_ORDERS = 1_000_000  # the models learn from the customers of about so many orders, where there are more
-AT_A_TIME = 100_000  # customers, where all of them would take much memory
+LEARN_ORDERS = 500_000  # the models learn from the customers of about so many orders, where there are more
+AT_A_TIME = 100_000  # customers foretold at a time
 ALL = slice(None)
 SEED = 0
 
@@ -424,11 +424,18 @@ def foretell(models: "tuple[Pipeline, Pipeline]", known: pd.DataFrame, factor: f
     """One row per row of `known`: churn_probability, if_staying (net revenue within the horizon if the
     customer stays, times the season's factor), expected_revenue (that times the chance to stay)."""
     churn, spending = models
-    seen = known[churn.feature_names_in_]
-    churning, if_staying = churn.predict_proba(seen)[:, 1], factor * spending.predict(seen)
-    expected = ((1 - churning) * if_staying).round(2)
-    table = {"churn_probability": churning, "if_staying": if_staying, "expected_revenue": expected}
-    return pd.DataFrame(table, index=known.index)
+    told = []
+    for part in in_parts(known[churn.feature_names_in_]):
+        churning, if_staying = churn.predict_proba(part)[:, 1], factor * spending.predict(part)
+        expected = ((1 - churning) * if_staying).round(2)
+        table = {"churn_probability": churning, "if_staying": if_staying, "expected_revenue": expected}
+        told.append(pd.DataFrame(table, index=part.index))
+    return pd.concat(told)
+
+
+def in_parts(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows in parts of AT_A_TIME: scaling and multiplying all at once would take much memory."""
+    return [rows[first : first + AT_A_TIME] for first in range(0, max(len(rows), 1), AT_A_TIME)]
 
 
 def probabilities(
@@ -656,10 +663,7 @@ def forecast(
             then = labelled(known, start - YEAR, horizon)
             foretold = foretell(models, then)["expected_revenue"].sum()
             factor = then["revenue"].sum() / foretold if min(foretold, then["revenue"].sum()) > 0 else 1.0
-        predicted = 0.0
-        for begin in range(0, len(known[start]), AT_A_TIME):
-            some = features(known[start], start, horizon, slice(begin, begin + AT_A_TIME))
-            predicted += foretell(models, some, factor)["expected_revenue"].sum()
+        predicted = foretell(models, features(known[start], start, horizon), factor)["expected_revenue"].sum()
         actual = known[start]["revenue"].sum() if start < as_of else np.nan
         rows.append(
             {
@@ -720,7 +724,7 @@ def reasons(model: "Pipeline", known: pd.DataFrame, probability: np.ndarray) -> 
     called = probability >= THRESHOLD
     pace = known["orders"] - np.log1p(known["tenure_days"])
     values = known.assign(rhythm=known["overdue"], pace=pace)[list(REASONS)]
-    seen = model[:-1].transform(known[model.feature_names_in_])
+    seen = pd.concat([model[:-1].transform(part) for part in in_parts(known[model.feature_names_in_])])
     share = pd.DataFrame(0.0, index=seen.columns, columns=list(REASONS))
     for term in seen:
         for feature in set(parts := term.removesuffix("^2").split()) & FEATURES.keys():
