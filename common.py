@@ -64,7 +64,7 @@ REPORT_TIMEZONE = setting("REPORT_TIMEZONE", "UTC")
 REPORT_CURRENCY = setting("REPORT_CURRENCY", "")  # "": the only one there is
 ORDERS = setting("ORDERS_COLLECTION", "orders")
 CUSTOMERS = setting("CUSTOMERS_COLLECTION", "customers")
-RANGE_ORDERS = setting("RANGE_ORDERS", "500000")  # how many are in memory at a time
+RANGE_ORDERS = setting("RANGE_ORDERS", "1000000")  # how many are in memory at a time
 WORKERS = setting("WORKERS", "")  # "": this process; a number of processes; a Dask scheduler's address
 
 MAPPINGS = ("ORDERS_COLLECTION", "CUSTOMERS_COLLECTION", "ORDER_FIELDS", "CUSTOMER_FIELDS")
