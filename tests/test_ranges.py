@@ -116,6 +116,16 @@ def test_a_dask_cluster_gives_the_same_files_though_a_worker_is_killed(shop_uri,
     assert csvs(tmp_path) == whole
 
 
+@pytest.mark.parametrize(
+    ("address", "says"), [("", "no MONGO_URI"), ("mongodb://me:swordfish/9:%@host/?nosuch=1", "is not an address")]
+)
+def test_a_worker_says_what_is_wrong_with_its_address(monkeypatch, address, says):
+    monkeypatch.setattr(common, "MONGO_URI", address)
+    with pytest.raises(RuntimeError, match=says) as raised:
+        common.on_a_worker("", "test", lambda *_: None, {})
+    assert "swordfish" not in repr((raised.value, raised.value.__context__, raised.value.__cause__))
+
+
 def busy(worker: subprocess.Popen) -> bool:
     """Whether a worker has loaded PyMongo, and so has begun with a range."""
     return "pymongo" in Path(f"/proc/{worker.pid}/maps").read_text()
