@@ -94,7 +94,7 @@ RESAMPLES = 200  # of customers, for the intervals of the metrics
 BINS = 10  # groups of customers, to compare predicted with observed churn
 LEARN_ORDERS = 500_000  # the models learn from the customers of about so many orders, where there are more
 AT_A_TIME = 100_000  # customers foretold at a time
-ALL = slice(None)
+ALL = slice(None)  # rows
 SEED = 0
 
 

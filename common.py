@@ -450,11 +450,11 @@ def read(
     with reading(collection) as (chosen, session):
         # its threads decode while the server works
         find = partial(find_arrow_all, chosen, where or {}, session=session, parallelism="threads")
-        try:
-            if not plain:
-                raise TypeError
-            table = find(schema=Schema({fields[name]: ARROW[kind] for name, kind in kinds.items()}))
-        except TypeError:  # PyMongoArrow's, for a value of another type
+        table = None
+        if plain:
+            with suppress(TypeError):  # PyMongoArrow's, for a value of another type
+                table = find(schema=Schema({fields[name]: ARROW[kind] for name, kind in kinds.items()}))
+        if table is None:
             columns = {name: converted(kind, fields, name) for name, kind in kinds.items()}
             schema = Schema({name: ARROW[kind] for name, kind in kinds.items()})
             table = find(schema=schema, projection={"_id": 0} | columns)
@@ -502,9 +502,9 @@ def read_orders(
     Orders, one row each, those strictly before `as_of` (default: midnight after the last): customer_id
     (text, whatever it is in the database; missing for a guest), order_date (local time of
     REPORT_TIMEZONE), amount (paid, to the cent), status (lower case), completed (bool: status not in
-    NOT_COMPLETED, amount >= 0); with `items` also channel, country and items (lists of structs of
-    ITEM). Texts are categories, sorted. The rest, one row per reason: check,
-    rows, amount. Every order is in one of the two.
+    NOT_COMPLETED, amount >= 0); with `items` also channel, country and items (lists of structs of ITEM).
+    Texts are categories, sorted. The rest, one row per reason: check, rows, amount. Every order is in one
+    of the two.
 
     Up to RANGE_ORDERS orders are a single range. Where there are more, memory holds those of one range
     at a time; a customer's are all in the same one, so that what is summed by customer adds up.
@@ -576,6 +576,8 @@ def customer_ranges(orders: Collection, fields: dict[str, str]) -> list[dict]:
     any_year = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
     with reading(orders) as (chosen, session):
         sample = list(chosen.with_options(any_year).aggregate(pipeline, session=session))
+    if not sample:  # after a crash, MongoDB's estimate may be wrong
+        return [{}]
     guests, bounds = sample[-1]["guest"], [sample[k * len(sample) // n] for k in range(1, n)]
     filters = []
     for field, among in ((who, False), (when, True))[: 1 + guests]:

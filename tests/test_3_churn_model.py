@@ -386,6 +386,15 @@ def test_reasons_are_those_of_the_features_that_speak_for_the_prediction(churn, 
     assert set(late) <= set(goes.index)
 
 
+def test_customers_are_foretold_in_parts_as_all_at_once(churn, today, models, monkeypatch):
+    told = churn.foretell(models, today)
+    words = churn.reasons(models[0], today, told["churn_probability"].to_numpy())
+    monkeypatch.setattr(churn, "AT_A_TIME", 7)
+    assert len(today) % 7
+    pd.testing.assert_frame_equal(churn.foretell(models, today), told)
+    assert (churn.reasons(models[0], today, told["churn_probability"].to_numpy()) == words).all()
+
+
 def test_what_all_customers_share_is_nobodys_reason(churn, today, models):
     known = today.assign(refunds=0.9)  # far beyond what the model learnt from
     probability = models[0].predict_proba(known[models[0].feature_names_in_])[:, 1]

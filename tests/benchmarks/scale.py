@@ -56,7 +56,7 @@ def insert_ready(n: int):
     return insert
 
 
-def drain(*_, fields: dict):
+def drain(fields: dict):
     """These fields of every order, as raw batches that nobody decodes."""
 
     def all_of_it(db):
@@ -67,7 +67,7 @@ def drain(*_, fields: dict):
     return all_of_it
 
 
-def read(*_, items: bool):
+def read(items: bool):
     """read_orders, ranges of customers and all, with nothing done about the orders."""
     return lambda db: common.read_orders(db, None, lambda *_: None, items=items)
 
@@ -169,9 +169,9 @@ STAGES = {  # name: (what it is, the stage that it is compared with)
     "ready documents inserted": (insert_ready, None),
     "**script 1**: generate and load": (generate, "ready documents inserted"),
     "plain: Faker in a loop": (plain_generation, "ready documents inserted"),
-    "raw batches drained": (lambda n: drain(fields=FIELDS), None),
+    "raw batches drained": (lambda n: drain(FIELDS), None),
     "**reading**, as script 3 does": (lambda n: read(items=False), "raw batches drained"),
-    "raw batches drained, with items": (lambda n: drain(fields=ITEMS), None),
+    "raw batches drained, with items": (lambda n: drain(ITEMS), None),
     "**reading**, with items, as script 2 does": (lambda n: read(items=True), "raw batches drained, with items"),
     "plain: list(find())": (plain_reading, "raw batches drained"),
     "sums in Polars": (in_polars, None),
