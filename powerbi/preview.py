@@ -14,7 +14,8 @@ from matplotlib.image import imread
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from common import BLUE, DATA_DIR, stop  # noqa: E402
+from common import fail, read_settings  # noqa: E402
+from pulse.charts import BLUE  # noqa: E402
 
 PAGES = {
     "Overview": ("revenue_by_month", "revenue_drivers"),
@@ -28,7 +29,7 @@ PAGES = {
 def main() -> None:
     missing = [name for names in PAGES.values() for name in names if not chart(name).exists()]
     if missing:
-        stop(f"{chart(missing[0])} is not there: run the three scripts first.")
+        fail(f"{chart(missing[0])} is not there: run the three scripts first.")
     figure = Figure((16, 5.2 * len(PAGES)), layout="constrained", facecolor="white")
     for (title, names), strip in zip(PAGES.items(), figure.subfigures(len(PAGES), 1), strict=True):
         strip.suptitle(title, x=0.01, ha="left", weight="bold", size=22, color=BLUE)
@@ -42,7 +43,7 @@ def main() -> None:
 
 def chart(name: str) -> Path:
     """Where a script puts a chart."""
-    return DATA_DIR / "figures" / f"{name}.png"
+    return read_settings().data_path / "figures" / f"{name}.png"
 
 
 if __name__ == "__main__":

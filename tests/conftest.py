@@ -1,8 +1,10 @@
 """What the tests share: the scripts, run as a person runs them, and a real mongod."""
 
+import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,23 +13,31 @@ import hypothesis
 import pandas as pd
 import pytest
 from pymongo import MongoClient
+from pymongo.monitoring import CommandListener
 
-import common
+from common import ROOT, Settings, read_settings
+from pulse.features import History, combine_histories, features, labelled_features, snapshots
+from pulse.mongod import embedded_mongod
+from pulse.orders import Audit, Reading, add_audits, add_revenue, plan_reading, read_range
 
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)  # the same examples at any speed
 hypothesis.settings.load_profile("steady")
 
-ROOT = Path(common.__file__).parent
 SCRIPTS = ("1_data_generation.py", "2_data_analysis.py", "3_churn_model.py")
 SHARED_LOG = ROOT.parent / "shared" / "data" / "cdnow_sample.csv"
+VARIABLES = tuple(field.name.upper() for field in dataclasses.fields(Settings))
+
+
+def environment(data_dir: Path, **variables: str) -> dict[str, str]:
+    """The environment of a script: these settings, and none of the developer's."""
+    blank = dict.fromkeys(VARIABLES, "")  # goes before .env too
+    return os.environ | blank | {"DATA_DIR": str(data_dir)} | variables
 
 
 def run(script: str, *args: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess:
-    """Run a script in a process of its own, with these settings and none of the developer's."""
-    settings = ("MONGO_URI", "MONGO_DB", "REPORT_TIMEZONE", "REPORT_CURRENCY", "RANGE_ORDERS", "WORKERS")
-    blank = dict.fromkeys((*settings, *common.MAPPINGS), "")  # goes before .env too
-    env = os.environ | blank | {"DATA_DIR": str(data_dir)} | variables
+    """Run a script in a process of its own."""
     command = [sys.executable, ROOT / script, *args]
+    env = environment(data_dir, **variables)
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -48,19 +58,37 @@ def load_csv(path: Path) -> pd.DataFrame:
 
 
 def make_orders(*rows: tuple) -> pd.DataFrame:
-    """Orders as read_orders hands them out, from (customer_id, date, amount[, status])."""
+    """Orders as read_range hands them out, from (customer_id, date, amount[, status])."""
     frame = pd.DataFrame(
         [(*row, "completed")[:4] for row in rows], columns=["customer_id", "order_date", "amount", "status"]
     )
     frame["order_date"] = pd.to_datetime(frame["order_date"], format="ISO8601")
-    frame["completed"] = (frame["status"] == "completed") & (frame["amount"] >= 0)
-    return frame.astype({"customer_id": "category", "status": "category"})
+    return add_revenue(frame.astype({"customer_id": "category", "status": "category"}))
 
 
-def read_orders(db, as_of: pd.Timestamp | None = None, items: bool = False) -> tuple:
-    """All orders, the rest, as_of, and what run_of wants, as common.read_orders has them."""
-    parts, rest, as_of, seen = common.read_orders(db, as_of, lambda orders, _: orders, items=items)
-    return pd.concat(parts, ignore_index=True), rest, as_of, seen
+def read_all(db, as_of: pd.Timestamp | None = None, items: bool = False) -> tuple[pd.DataFrame, Audit, Reading]:
+    """All orders that the settings of the environment lead to, in one table, what they were, and the reading."""
+    settings = read_settings()
+    reading = plan_reading(db, settings, as_of, items)
+    tables, audits = zip(*(read_range(db, reading, where) for where in reading.ranges), strict=True)
+    return pd.concat(tables, ignore_index=True), add_audits(list(audits), reading, settings), reading
+
+
+class Interruption(CommandListener):
+    """Does something just before a client sends a command of this name, once, the n-th time that it does."""
+
+    def __init__(self, command: str, action: Callable[[], None], nth: int = 1) -> None:
+        self.command, self.action, self.left = command, action, nth
+
+    def started(self, event) -> None:
+        if event.command_name == self.command:
+            self.left -= 1
+            if self.left == 0:
+                self.action()
+
+    def succeeded(self, event) -> None: ...
+
+    def failed(self, event) -> None: ...
 
 
 @pytest.fixture(scope="session")
@@ -127,21 +155,70 @@ def cdnow(tmp_path_factory, cdnow_log) -> tuple[Path, dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def uri(tmp_path_factory) -> str:
+def uri(tmp_path_factory) -> Iterator[str]:
     """The address of a real mongod."""
-    folder = tmp_path_factory.mktemp("mongod")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(common, "DATA_DIR", folder)
-        with common.embedded_mongod(folder / "mongodb") as address:
-            yield address
+    with embedded_mongod(tmp_path_factory.mktemp("mongod") / "mongodb") as address:
+        yield address
 
 
 @pytest.fixture
-def db(uri, monkeypatch, tmp_path):
-    """An empty database on the real mongod; common and the scripts point at it, and at tmp_path."""
-    monkeypatch.setattr(common, "MONGO_URI", uri)
-    monkeypatch.setattr(common, "MONGO_DB", "test")
-    monkeypatch.setattr(common, "DATA_DIR", tmp_path)
+def clean_environment(monkeypatch, tmp_path) -> None:
+    """No setting but DATA_DIR, which is tmp_path."""
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+
+
+@pytest.fixture
+def db(uri, clean_environment, monkeypatch):
+    """An empty database on the real mongod, which the environment's settings lead to."""
+    monkeypatch.setenv("MONGO_URI", uri)
+    monkeypatch.setenv("MONGO_DB", "test")
     with MongoClient(uri) as client:
         yield client["test"]
         client.drop_database("test")
+
+
+@pytest.fixture
+def settings(db) -> Settings:
+    """The settings that lead to `db`."""
+    return read_settings()
+
+
+# --- a simulated shop, for the churn model ---
+
+CUTOFF, AS_OF = pd.Timestamp("2024-06-01"), pd.Timestamp("2025-01-01")
+HORIZON = pd.Timedelta(days=90)
+
+
+@pytest.fixture(scope="session")
+def simulated(generation) -> pd.DataFrame:
+    """The orders of a simulated shop before AS_OF, as read_range hands them out."""
+    blocks = generation.simulate(800, pd.Timestamp("2023-01-01"), pd.Timestamp("2024-12-31"), seed=3)
+    documents = [document for block in blocks for document in block["orders"]]
+    return make_orders(*((d["customer_id"], d["order_date"], d["total"], d["status"]) for d in documents))
+
+
+@pytest.fixture(scope="session")
+def history(simulated) -> History:
+    """What the simulated orders say at every cutoff."""
+    return combine_histories([snapshots(simulated, AS_OF, HORIZON, 1.0)], Settings())
+
+
+@pytest.fixture(scope="session")
+def learning(churn, history) -> list[pd.DataFrame]:
+    """The labelled features at each cutoff to learn from and be tested at."""
+    cutoffs = churn.choose_cutoffs(history.first_order, AS_OF, HORIZON)
+    return [labelled_features(history.snapshots, cutoff, HORIZON) for cutoff in cutoffs]
+
+
+@pytest.fixture(scope="session")
+def today(history) -> pd.DataFrame:
+    """The features as of AS_OF."""
+    return features(history.snapshots[AS_OF], AS_OF, HORIZON)
+
+
+@pytest.fixture(scope="session")
+def models(churn, learning) -> tuple:
+    """Both models, fitted at all cutoffs but the last."""
+    return churn.fit(pd.concat(learning[:-1]))

@@ -1,333 +1,240 @@
-"""The plumbing: every type of id, amount and time that MongoDB may hold, and files written whole."""
+"""common.py: the settings, the console, and what the command line may hold."""
 
-import csv
-import io
+import ast
+import dataclasses
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-from datetime import datetime
+from argparse import ArgumentTypeError
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
-from bson import Decimal128, Int64, ObjectId
-from conftest import ROOT, make_orders, read_orders, run
-from hypothesis import given
-from hypothesis import strategies as st
+from conftest import VARIABLES
 
+from common import (
+    ROOT,
+    Settings,
+    as_of_parser,
+    fail,
+    int_between,
+    iso_date,
+    parse_arguments,
+    parse_mapping,
+    read_settings,
+)
+
+# --- settings ---
+
+
+def python_beside_env(folder: Path, env_file: str, code: str, **variables: str) -> subprocess.CompletedProcess:
+    """Run Python code beside a copy of common.py and a file .env; of our variables only these are set."""
+    shutil.copy(ROOT / "common.py", folder)
+    (folder / ".env").write_text(env_file)
+    clean = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=clean | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def settings_beside_env(folder: Path, env_file: str, **variables: str) -> Settings:
+    code = "import dataclasses, common; print(dataclasses.asdict(common.read_settings()))"
+    done = python_beside_env(folder, env_file, code, **variables)
+    assert done.returncode == 0, done.stderr
+    return Settings(**ast.literal_eval(done.stdout))
+
+
+def test_without_variables_every_setting_has_its_default(tmp_path):
+    assert settings_beside_env(tmp_path, "") == Settings()
+
+
+def test_a_blank_variable_counts_as_not_set(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.setenv(name, " \t")
+    assert read_settings() == Settings()
+
+
+def test_blanks_around_a_value_do_not_count(clean_environment, monkeypatch):
+    monkeypatch.setenv("MONGO_DB", " shop ")
+    assert read_settings().mongo_db == "shop"
+
+
+def test_the_environment_goes_before_the_file(tmp_path):
+    env_file = "MONGO_DB=of_the_file\nWORKERS=2\nRANGE_ORDERS=5\n"
+    found = settings_beside_env(tmp_path, env_file, MONGO_DB="of_the_environment", WORKERS="")
+    # a variable that is set but blank takes back what the file says
+    assert found == Settings(mongo_db="of_the_environment", workers="", range_orders="5")
+
+
+def test_settings_are_as_they_are_when_they_are_read(tmp_path):
+    """Nothing is read at import: neither the environment nor .env; and .env does not go into the environment."""
+    code = """
+import os
+before = dict(os.environ)
 import common
-
-DAY = datetime(2024, 3, 5, 12)
-
-
-def test_ids_and_amounts_of_every_type_are_read(db):
-    oid = ObjectId()
-    db.orders.insert_many(
-        [
-            {"customer_id": 7, "order_date": DAY, "total": 10, "status": "completed"},
-            {"customer_id": "0007", "order_date": DAY, "total": 1.5, "status": "Cancelled"},
-            {"customer_id": oid, "order_date": DAY, "total": Decimal128("2.25")},
-            {"customer_id": Int64(2**40), "order_date": DAY, "total": Int64(-3), "status": "completed"},
-        ]
-    )
-    orders, left_out, as_of, _ = read_orders(db)
-    assert list(orders["customer_id"]) == ["7", "0007", str(oid), str(2**40)]
-    assert list(orders["amount"]) == [10.0, 1.5, 2.25, -3.0]
-    assert list(orders["completed"]) == [True, False, True, False]
-    assert as_of == pd.Timestamp("2024-03-06")
-    assert left_out["rows"].sum() == 0
+from pathlib import Path
+Path(".env").write_text("MONGO_DB=later")
+os.environ["WORKERS"] = "3"
+settings = common.read_settings()
+print(settings.mongo_db, settings.workers, dict(os.environ) == before | {"WORKERS": "3"})
+"""
+    done = python_beside_env(tmp_path, "MONGO_DB=sooner\n", code)
+    assert (done.stdout, done.stderr) == ("later 3 True\n", "")
 
 
-def test_fields_of_the_usual_types_are_read_as_when_the_server_converts_them(db):
-    line = {"category": "x", "quantity": 2, "unit_price": 1.5}
-    values = {
-        "text": ["a", "", None, "\u00e9", "a"],
-        "day": [DAY, None, datetime(1, 1, 1), datetime(9999, 12, 31)],
-        "number": [1, 2.5, True, None, Int64(2**60), float("nan"), float("-inf")],
-        "items": [[line, line], [], None, [{}], [{"category": None, "unit_price": 3}]],
-    }
-    rows = [{name: value} for name, of in values.items() for value in of] + [{}]
-    db.t.insert_many([row | {"nested": row} for row in rows])
-    kinds = {"text": "label", "day": "date", "number": "double", "items": "items"}
-    fields = {name: name for name in (*kinds, *common.ITEM)}
-    plain = common.read(db.t, kinds, fields)
-    converted = common.read(db.t, kinds, fields | {name: f"nested.{name}" for name in kinds})
-    assert len(plain) == len(rows)
-    for frame in (plain, converted):
-        frame["items"] = [[] if of is pd.NA else of for of in frame["items"]]  # read as is: no items are no list
-    pd.testing.assert_frame_equal(plain, converted, check_categorical=False)
+def test_wrong_settings_do_not_disturb_an_import(tmp_path):
+    wrong = {"RANGE_ORDERS": "many", "REPORT_TIMEZONE": "Nowhere", "MONGO_URI": "?", "DATA_DIR": "/dev/null/x"}
+    done = python_beside_env(tmp_path, "WORKERS=none\n", "import common", **wrong)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == [".env", "common.py"]
 
 
-def test_every_order_is_analysed_or_counted_as_left_out(db):
-    db.orders.insert_many(
-        [
-            {"customer_id": "a", "order_date": DAY, "total": 1.0},
-            {"order_date": DAY, "total": 2.0},
-            {"customer_id": "", "order_date": DAY, "total": 3.0},
-            {"customer_id": "a", "order_date": "no date", "total": 4.0},
-            {"customer_id": "a", "order_date": DAY, "total": "five"},
-            {"customer_id": "a", "order_date": DAY, "total": float("inf")},
-            {"customer_id": "a", "order_date": DAY, "total": float("nan")},
-            {"customer_id": "a", "order_date": datetime(2024, 3, 6), "total": 6.0},
-        ]
-    )
-    orders, left_out, _, _ = read_orders(db, pd.Timestamp("2024-03-06"))
-    assert list(orders["amount"]) == [1.0, 2.0, 3.0]
-    assert list(orders["customer_id"].isna()) == [False, True, True]  # guests
-    assert dict(zip(left_out["check"], left_out["rows"], strict=True)) == {
-        "no readable order_date": 1,
-        "no readable total": 3,
-        "on or after as_of": 1,
-    }
-    assert list(left_out["amount"]) == [4.0, 0.0, 6.0]  # what is no number adds nothing
+def test_settings_that_are_printed_show_no_password(clean_environment, monkeypatch):
+    monkeypatch.setenv("MONGO_URI", "mongodb://u:swordfish@host/")
+    settings = read_settings()
+    assert settings.mongo_uri == "mongodb://u:swordfish@host/"
+    assert "swordfish" not in f"{settings} {settings!r} {[settings]}"
 
 
-def test_as_of_cannot_be_later_than_the_data(db, capsys):
-    db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": 1.0})
-    with pytest.raises(SystemExit) as stopped:
-        read_orders(db, pd.Timestamp("2024-03-07"))
-    assert stopped.value.code == 2
-    assert "end before 2024-03-06" in capsys.readouterr().err
+def test_settings_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().mongo_db = "other"
+
+
+def test_every_setting_is_in_the_example_and_the_other_way_round():
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    names = [found[1] for line in lines if (found := re.match(r"# ([A-Z_]+)=", line))]
+    assert sorted(names) == sorted(VARIABLES)
+
+
+def test_without_an_address_the_database_is_embedded(clean_environment, monkeypatch):
+    assert read_settings().embedded
+    monkeypatch.setenv("MONGO_URI", "mongodb://host/")
+    assert not read_settings().embedded
 
 
 @pytest.mark.parametrize(
-    ("order", "says"),
+    ("name", "value"),
     [
-        ({"customer_id": None, "order_date": DAY, "total": 1.0}, "No completed order of a customer"),
-        ({"customer_id": "a", "order_date": DAY, "total": "one"}, "left out: 1 no readable total"),
-        ({"customer_id": "a", "order_date": DAY, "total": 1.0, "status": "wc-Failed"}, "No completed order of a"),
-        ({"customer_id": "a", "order_date": "yesterday", "total": 1.0}, "has a date in the field order_date"),
+        *(("ORDERS_COLLECTION", "sales"), ("CUSTOMERS_COLLECTION", "people")),
+        *(("ORDER_FIELDS", "total=paid"), ("CUSTOMER_FIELDS", "customer_id=ref")),
     ],
 )
-def test_orders_of_which_none_can_be_used_get_a_sentence(db, capsys, order, says):
-    db.orders.insert_one(order)
+def test_each_setting_of_orders_of_ones_own_is_told(clean_environment, monkeypatch, name, value):
+    assert read_settings().own_orders == []
+    monkeypatch.setenv(name, value)
+    assert read_settings().own_orders == [name]
+
+
+def test_the_default_collections_are_no_orders_of_ones_own(clean_environment, monkeypatch):
+    monkeypatch.setenv("ORDERS_COLLECTION", "orders")
+    monkeypatch.setenv("CUSTOMERS_COLLECTION", "customers")
+    assert read_settings().own_orders == []
+
+
+def test_data_dir_is_relative_to_the_folder_of_the_scripts(tmp_path):
+    assert Settings().data_path == ROOT / "data"
+    assert Settings(data_dir=str(tmp_path)).data_path == tmp_path
+
+
+def test_the_time_zone_is_one_of_the_iana_names(capsys):
+    assert Settings().time_zone == ZoneInfo("UTC")
+    assert Settings(report_timezone="Pacific/Auckland").time_zone == ZoneInfo("Pacific/Auckland")
+    for wrong in ("Mars/Olympus", "../etc/passwd", "Europe", "/", "\0"):  # Europe is a folder of zones
+        with pytest.raises(SystemExit) as stopped:
+            _ = Settings(report_timezone=wrong).time_zone
+        assert stopped.value.code == 2
+        assert f"REPORT_TIMEZONE={wrong} is no time zone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["many", "0", "-5", "1.5", "1e6", "10000000000", "1 000"])
+def test_orders_per_range_is_a_whole_number(wrong, capsys):
+    assert Settings().orders_per_range == 1_000_000
     with pytest.raises(SystemExit) as stopped:
-        read_orders(db)
+        _ = Settings(range_orders=wrong).orders_per_range
     assert stopped.value.code == 2
-    assert says in capsys.readouterr().err
+    said = f"Error: RANGE_ORDERS: '{wrong}' is no whole number from 1 to 1000000000.\n"
+    assert capsys.readouterr().err == said
 
 
-def test_customers_without_an_id_or_a_sign_up_do_not_move_the_others(db, monkeypatch):
-    day = datetime(2024, 1, 1)
-    db.customers.insert_many([{"ref": 1, "signup_date": day}, {"ref": "2"}, {"name": "x"}])
-    monkeypatch.setenv("CUSTOMER_FIELDS", "customer_id=ref")
-    monkeypatch.setattr(common, "REPORT_TIMEZONE", "America/New_York")
-    customers = common.read_customers(db)
-    assert list(customers["customer_id"]) == ["1", "2"]
-    assert customers["signup_date"][0] == pd.Timestamp("2024-01-01")
+# --- the console ---
 
 
-def test_several_currencies_are_refused_or_one_is_chosen(db, monkeypatch, capsys):
-    for currency, total in (("EUR", 1.0), ("gbp", 2.0), ("GBP", 3.0)):
-        db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": total, "currency": currency})
+def test_a_failure_is_one_sentence_on_stderr(capsys):
     with pytest.raises(SystemExit) as stopped:
-        read_orders(db)
+        fail("This is wrong: do that.")
     assert stopped.value.code == 2
-    assert "GBP (2), EUR (1): choose one with REPORT_CURRENCY" in capsys.readouterr().err
-    monkeypatch.setattr(common, "REPORT_CURRENCY", "gbp")
-    orders, left_out, _, _ = read_orders(db)
-    assert list(orders["amount"]) == [2.0, 3.0]
-    assert left_out.to_dict("records") == [{"check": "in another currency", "rows": 1, "amount": 1.0}]
+    assert capsys.readouterr() == ("", "Error: This is wrong: do that.\n")
 
 
-def test_fields_can_have_other_names_and_places(db, monkeypatch):
-    """A shop's own layout, with an ObjectId, a Decimal128 and nested fields."""
-    buyer = ObjectId()
-    line = {"group": "Toys", "n": 2, "each": Decimal128("1.50")}
-    db.sales.insert_one(
-        {
-            "buyer": {"id": buyer},
-            "at": DAY,
-            "paid": {"sum": Decimal128("3.00")},
-            "state": "Canceled",
-            "lines": [line],
-        }
-    )
-    db.sales.insert_one({"buyer": {"id": buyer}, "at": DAY, "paid": {"sum": 4}, "state": "shipped", "lines": []})
-    db.people.insert_one({"ref": buyer, "address": {"land": "Chile"}, "since": datetime(2024, 1, 2)})
-    monkeypatch.setattr(common, "ORDERS", "sales")
-    monkeypatch.setattr(common, "CUSTOMERS", "people")
-    mapping = "customer_id=buyer.id, order_date=at, total=paid.sum, status=state, items=lines"
-    monkeypatch.setenv("ORDER_FIELDS", mapping + ", category=group, quantity=n, unit_price=each")
-    monkeypatch.setenv("CUSTOMER_FIELDS", "customer_id=ref, country=address.land, signup_date=since")
-    orders, _, _, _ = read_orders(db, items=True)
-    assert list(orders["customer_id"]) == [str(buyer)] * 2
-    assert list(orders["amount"]) == [3.0, 4.0]
-    assert list(orders["completed"]) == [False, True]
-    assert orders["items"][0] == [{"category": "Toys", "quantity": 2.0, "unit_price": 1.5}]
-    customers = common.read_customers(db)
-    assert customers[["customer_id", "country"]].to_dict("records") == [
-        {"customer_id": str(buyer), "country": "Chile"}
-    ]
-    assert customers["signup_date"][0] == pd.Timestamp("2024-01-02")
+def test_ctrl_c_is_one_word_and_no_traceback():
+    code = "import os, signal, common; common.run(lambda: os.kill(os.getpid(), signal.SIGINT))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "Stopped.\n")
 
 
-def test_a_field_that_is_none_of_ours_is_refused(db, monkeypatch, capsys):
-    monkeypatch.setenv("ORDER_FIELDS", "price=paid")
+# --- the command line ---
+
+
+def test_a_date_is_written_year_month_day():
+    assert iso_date("2024-02-29") == pd.Timestamp("2024-02-29")
+    for wrong in (
+        "2023-02-29",
+        "31.12.2025",
+        "2025-1-1",
+        "20250101",
+        "1850-01-01",
+        "2025-12-31 10:00",
+        "today",
+        "",
+    ):
+        with pytest.raises(ArgumentTypeError, match="is no date like 2025-12-31"):
+            iso_date(wrong)
+
+
+def test_whole_numbers_have_bounds():
+    parse = int_between(2, 10)
+    assert [parse("2"), parse("10")] == [2, 10]
+    for wrong in ("1", "11", "-3", "2.0", "two", "", "²"):
+        with pytest.raises(ArgumentTypeError, match="is no whole number from 2 to 10"):
+            parse(wrong)
+
+
+def test_a_mapping_is_pairs_of_names(capsys):
+    names = ("total", "status")
+    assert parse_mapping("", names, "X") == {}
+    assert parse_mapping(" total = paid.sum ,, status=a=b, ", names, "X") == {"total": "paid.sum", "status": "a=b"}
+    for wrong in ("price=paid", "total", "total=", "=paid"):
+        with pytest.raises(SystemExit) as stopped:
+            parse_mapping(f"status=state, {wrong}", names, "ORDER_FIELDS")
+        assert stopped.value.code == 2
+        said = f"ORDER_FIELDS has {wrong!r}: write name=other, with one of total, status as the name."
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("args", [["--as-of", "soon"], ["--no-such-option"], ["more"]])
+def test_a_wrong_command_line_is_one_sentence(monkeypatch, capsys, args):
+    monkeypatch.setattr("sys.argv", ["script.py", *args])
     with pytest.raises(SystemExit) as stopped:
-        read_orders(db)
+        parse_arguments(as_of_parser("What it does."))
     assert stopped.value.code == 2
-    assert "ORDER_FIELDS has 'price=paid'" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("Error: ")
+    assert error.endswith(" (--help lists the options).\n")
+    assert error.count("\n") == 1
 
 
-def test_report_timezone_decides_the_day(db, monkeypatch):
-    db.orders.insert_one({"customer_id": "a", "order_date": datetime(2024, 1, 31, 12), "total": 1.0})
-    monkeypatch.setattr(common, "REPORT_TIMEZONE", "Pacific/Auckland")
-    orders, _, as_of, _ = read_orders(db)
-    assert orders["order_date"][0] == pd.Timestamp("2024-02-01 01:00")
-    assert as_of == pd.Timestamp("2024-02-02")
-
-
-def test_items_come_as_lists(db):
-    line = {"product_id": "P1", "category": "Toys", "quantity": 2, "unit_price": Decimal128("1.50")}
-    db.orders.insert_many(
-        [
-            {"customer_id": "a", "order_date": DAY, "total": 3.0, "channel": "web", "items": [line, {}]},
-            {"customer_id": "a", "order_date": DAY, "total": 3.0},
-        ]
-    )
-    orders, _, _, _ = read_orders(db, items=True)
-    assert list(orders["items"].list.len()) == [2, 0]
-    first = orders["items"].list.flatten().iloc[0]
-    assert first == {"category": "Toys", "quantity": 2.0, "unit_price": 1.5}
-
-
-def test_a_csv_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(common, "DATA_DIR", tmp_path)
-    run = {"script": "t", "as_of": "2024-01-01", "orders": "1", "orders_id": "0"}
-    common.save({"t": pd.DataFrame({"a": [1]})}, {}, run)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert before["runs.csv"].endswith(b",complete\n")
-
-    def fail(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
-    with pytest.raises(SystemExit) as stopped:
-        common.save({"t": pd.DataFrame({"a": [2]})}, {}, run)
-    assert stopped.value.code == 2
-    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-
-
-hostile = st.one_of(
-    st.text(),
-    st.sampled_from(
-        ["=1+1", "-2", "+3", "@x", "\r=1", "a\nb", "a\r\nb", "\0", '"', "'", ",", "\u202ea", "🎉", "x" * 10_000]
-    ),
-)
-
-
-@given(st.lists(hostile, min_size=1))
-def test_any_text_comes_back_from_a_csv_and_runs_as_no_formula(texts):
-    """Read by pandas and by Python's csv: the same rows, a line each, and different ids stay different."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(common, "DATA_DIR", Path(folder))
-        common.save({"t": pd.DataFrame({"a": texts, "n": range(len(texts))})}, {}, {"script": "t"})
-        raw = (Path(folder) / "t.csv").read_bytes().decode()
-    assert raw.count("\n") == 1 + len(texts)
-    frame = pd.read_csv(io.StringIO(raw), dtype=str, keep_default_na=False)
-    rows = list(csv.DictReader(io.StringIO(raw, newline="")))
-    assert [row["a"] for row in rows] == frame["a"].tolist()
-    assert frame["n"].tolist() == [str(n) for n in range(len(texts))]
-    for before, after in zip(texts, frame["a"], strict=True):
-        assert not after.startswith(("=", "+", "-", "@", "\t", "\r"))
-        plain = after.removeprefix("'") if before.startswith(("=", "+", "-", "@")) else after
-        assert plain.translate({0x2400 + n: n for n in range(32)} | {0x2421: 127}) == before.translate(
-            {0x2400 + n: n for n in range(32)} | {0x2421: 127}
-        )
-
-
-@pytest.mark.parametrize("raw", [b"", b"script;as_of\n2;3\n", b"\xff\xfe", b'a\n"b', b"script,as_of\nx,y\n"])
-def test_a_runs_csv_that_is_none_of_ours_is_written_anew(tmp_path, monkeypatch, raw):
-    monkeypatch.setattr(common, "DATA_DIR", tmp_path)
-    (tmp_path / "runs.csv").write_bytes(raw)
-    assert common.runs() == {}
-    run = common.run_of("2", pd.Timestamp("2024-02-01"), {"orders": "1", "orders_id": "0"})
-    common.save({}, {}, run)
-    assert common.runs() == {"2": run | {"state": "complete"}}
-
-
-def test_zero_has_no_sign(tmp_path, monkeypatch):
-    """115.28 paid and refunded in two parts comes to 0.0 or -0.0, as the parts are added."""
-    monkeypatch.setattr(common, "DATA_DIR", tmp_path)
-    common.write_csv("t", pd.DataFrame({"a": [-0.0, 0.0, -1.5, None], "b": ["x", None, "y", "z"]}))
-    assert (tmp_path / "t.csv").read_text() == "a,b\n0.0,x\n0.0,\n-1.5,y\n,z\n"
-
-
-@pytest.mark.parametrize(
-    ("uri", "said"),
-    [
-        ("mongodb://u:swordfish@host:1,b:2/db?x=y", "MongoDB at host:1,b:2"),
-        ("mongodb://host/?tlsCertificateKeyFilePassword=ab@swordfish", "The MongoDB of MONGO_URI"),
-        ("mongodb://u:12?swordfish=1@host/", "The MongoDB of MONGO_URI"),
-        ("mongodb+srv://u:p%40@cluster.example.net", "MongoDB at cluster.example.net"),
-    ],
-)
-def test_no_password_is_in_the_servers_name(monkeypatch, uri, said):
-    monkeypatch.setattr(common, "MONGO_URI", uri)
-    assert common.server() == said
-
-
-def test_the_embedded_mongod_is_private_and_ends_with_the_block(tmp_path, monkeypatch):
-    monkeypatch.setattr(common, "DATA_DIR", tmp_path)
-    started = []
-    popen = common.subprocess.Popen
-    monkeypatch.setattr(
-        common.subprocess, "Popen", lambda *args, **kw: started.append(popen(*args, **kw)) or started[0]
-    )
-    with pytest.raises(KeyboardInterrupt), common.embedded_mongod(tmp_path / "mongodb") as address:
-        socket = common.Path(address.removeprefix("mongodb://").replace("%2F", "/"))
-        assert socket.is_socket()
-        assert socket.parent.stat().st_mode & 0o777 == 0o700
-        children = list(
-            map(int, Path(f"/proc/{started[0].pid}/task/{started[0].pid}/children").read_text().split())
-        )
-        mongod = next(child for child in children if "mongod" in Path(f"/proc/{child}/comm").read_text())
-        assert listens_on(mongod) == [str(socket)]
-        raise KeyboardInterrupt
-    assert started[0].returncode == 0
-    assert not Path(f"/proc/{mongod}").exists()
-    assert not socket.parent.exists()
-
-
-def listens_on(pid: int) -> list[str]:
-    """The TCP addresses and the Unix sockets on which the process listens, from /proc."""
-    inodes = {p.readlink().name for p in common.Path(f"/proc/{pid}/fd").iterdir() if p.is_symlink()}
-    net = common.Path("/proc/net")
-    tcp = [line.split() for kind in ("tcp", "tcp6") for line in (net / kind).read_text().splitlines()[1:]]
-    local = [line.split() for line in (net / "unix").read_text().splitlines()[1:]]
-    listening = [(row[9], row[1]) for row in tcp if row[3] == "0A"]
-    listening += [(row[6], row[-1]) for row in local if row[3] == "00010000"]
-    return [address for inode, address in listening if f"socket:[{inode}]" in inodes]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_no_mongod_is_left_behind_where_a_script_is_ended(tmp_path, number):
-    """Ctrl-C, kill, a closed terminal: the script stops its mongod, and the next one can start."""
-    command = [sys.executable, ROOT / "1_data_generation.py", "--customers", "100000"]
-    env = os.environ | {"MONGO_URI": "", "DATA_DIR": str(tmp_path)}
-    with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as script:
-        while not (tmp_path / "mongodb" / "WiredTiger.lock").exists():
-            time.sleep(0.05)
-        time.sleep(1)
-        script.send_signal(number)
-        assert script.wait(timeout=30) in (-number, 128 + number)
-    assert run("2_data_analysis.py", data_dir=tmp_path).stderr.startswith("Error: The collection orders")
-
-
-def test_two_scripts_on_one_embedded_database_get_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(common, "DATA_DIR", tmp_path)
-    with common.embedded_mongod(tmp_path / "mongodb"):
-        done = run("2_data_analysis.py", data_dir=tmp_path)
-    assert done.returncode == 2
-    assert "in use by another script" in done.stderr
-
-
-def test_make_orders_looks_like_read_orders(db):
-    """The hand-written frames of the other tests have the columns of the real ones."""
-    db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": 1.0, "status": "completed"})
-    orders, _, _, _ = read_orders(db)
-    assert sorted(orders) == sorted(make_orders(("a", "2024-01-01", 1.0)))
+def test_as_of_is_a_day_or_left_out(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["script.py"])
+    assert parse_arguments(as_of_parser("What it does.")).as_of is None
+    monkeypatch.setattr("sys.argv", ["script.py", "--as-of", "2024-03-01"])
+    assert parse_arguments(as_of_parser("What it does.")).as_of == pd.Timestamp("2024-03-01")

@@ -14,24 +14,44 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SCRIPTS, run
+from conftest import SCRIPTS, Interruption, environment, run
 from pymongo import MongoClient
+from pymongo.database import Database
 
-import common
+from common import ROOT, Settings
+from pulse.database import TRIES, database
+from pulse.loads import (
+    COLLECTIONS,
+    RECORDS,
+    STAGING,
+    SWITCH,
+    Source,
+    active_collection,
+    complete,
+    consistent_read,
+    create_staging,
+    finish_switch,
+    insert_blocks,
+    load,
+    refuse_foreign_collections,
+)
+from pulse.mongod import embedded_mongod
 
 GENERATE, ANALYSE, CHURN = SCRIPTS
 KILLS = 20
 CUSTOMERS = "1000"
+SHOP_ROWS = 3000  # documents in each collection of shop()
 
 
 def summary(folder: Path) -> tuple:
     """What lies in a data folder's embedded database, as the scripts see it."""
-    with common.embedded_mongod(folder / "mongodb") as uri, MongoClient(uri) as client:
-        db = client[common.MONGO_DB]
-        orders, customers = db[common.current(db, "orders")], db[common.current(db, "customers")]
+    with embedded_mongod(folder / "mongodb") as uri, MongoClient(uri) as client:
+        db = client[Settings.mongo_db]
+        orders, customers = active_collection(db, "orders"), active_collection(db, "customers")
         cents = orders.aggregate([{"$group": {"_id": None, "sum": {"$sum": {"$round": ["$total", 2]}}}}])
         total = next(cents, {"sum": 0})["sum"]
         return orders.count_documents({}), customers.count_documents({}), round(total, 2)
@@ -57,11 +77,12 @@ def loaded(tmp_path_factory) -> tuple[Path, dict[str, tuple]]:
     return folder, shops
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["script", "mongod"])
 def test_a_kill_at_any_moment_of_a_load_leaves_the_old_data_or_the_new(loaded, victim):
     """kill -9; afterwards the next script finds one of the two shops, whole, and no mongod is in its way."""
     folder, shops = loaded
-    env = os.environ | {"MONGO_URI": "", "MONGO_DB": "", "DATA_DIR": str(folder)}
+    env = environment(folder)
     moment = random.Random(victim)
     before = "1" if summary(folder) == shops["1"] else "2"
     started = time.monotonic()
@@ -88,73 +109,129 @@ def test_a_kill_at_any_moment_of_a_load_leaves_the_old_data_or_the_new(loaded, v
     assert done.returncode == 0, done.stderr
     assert summary(folder) == shops["1"]
     assert run(ANALYSE, data_dir=folder).returncode == 0
-    with common.embedded_mongod(folder / "mongodb") as uri, MongoClient(uri) as client:
-        names = client[common.MONGO_DB].list_collection_names()
-    assert not [name for name in names if name.startswith(common.STAGING)]
+    with embedded_mongod(folder / "mongodb") as uri, MongoClient(uri) as client:
+        names = client[Settings.mongo_db].list_collection_names()
+    assert not [name for name in names if name.startswith(STAGING)]
 
 
 @pytest.mark.parametrize("moved", [0, 1, 2, 3])
-def test_a_load_stopped_between_two_renames_is_read_whole_and_then_mended(db, generation, moved, monkeypatch):
+def test_a_load_stopped_between_two_renames_is_read_whole_and_then_finished(db, settings, moved):
     """The only moments that are too short for a random kill."""
-    for seed in (1, 2):
-        generation.load(db, iter([block(seed)]), f"seed {seed}", {})
-    new = block(3)
-    with monkeypatch.context() as patch:
-        patch.setattr(generation, "switch", lambda _: None)
-        generation.load(db, iter([new]), "seed 3", {})
-    staging = db[common.LOADS].find_one({"_id": common.SWITCHING})["staging"]
-    for name in generation.COLLECTIONS[:moved]:
+    for n in (1, 2):
+        load(db, settings, Source(f"seed {n}", iter([block(n)]), {}))
+    new, staging = block(3), {name: f"{STAGING}{name}_3" for name in COLLECTIONS}
+    for name, place in staging.items():
+        create_staging(db, name, place)
+    counts = insert_blocks(db, settings, staging, iter([new]))
+    complete(db, counts, staging, {"origin": "seed 3", "left_out": {}})
+    assert db[RECORDS].find_one({"_id": SWITCH})["staging"] == staging
+    for name in COLLECTIONS[:moved]:
         db[staging[name]].rename(name, dropTarget=True)
-    for name in generation.COLLECTIONS:
-        assert list(db[common.current(db, name)].find()) == new[name]
-    generation.switch(db)
-    for name in generation.COLLECTIONS:
-        assert common.current(db, name) == name
+    for name in COLLECTIONS:
+        assert list(active_collection(db, name).find()) == new[name]
+    finish_switch(db)
+    for name in COLLECTIONS:
+        assert active_collection(db, name).name == name
         assert list(db[name].find()) == new[name]
-    assert db[common.LOADS].count_documents({}) == len(generation.COLLECTIONS)
-    generation.refuse_foreign_collections(db)
+    assert db[RECORDS].count_documents({}) == len(COLLECTIONS)
+    refuse_foreign_collections(db)
 
 
 def block(n: int) -> dict[str, list[dict]]:
-    return {name: [{"_id": n, "total": float(n)}] for name in ("customers", "simulation_truth", "orders")}
+    """One document for each collection."""
+    return {name: [{"_id": n, "total": float(n)}] for name in COLLECTIONS}
 
 
-def test_a_load_that_ends_while_orders_are_read_gives_the_old_or_the_new(db, generation, monkeypatch):
+# --- loads while orders are read ---
+
+
+def load_shop(db: Database, settings: Settings, n: int) -> None:
+    """Load documents that are all marked n."""
+    shop = {name: [{"_id": i, "n": n} for i in range(SHOP_ROWS)] for name in COLLECTIONS}
+    load(db, settings, Source(f"shop {n}", iter([shop]), {}))
+
+
+def read_both(db: Database) -> tuple[list[int], list[int]]:
+    """The marks of the customers, then of the orders, a batch of 500 at a time."""
+    customers, orders = (
+        [row["n"] for row in active_collection(db, name).find({}, batch_size=500)]
+        for name in ("customers", "orders")
+    )
+    return customers, orders
+
+
+# In one try, the reader looks for collections (listCollections) when it begins, before the customers, before the
+# orders and at its end; and it asks for more (getMore) 6 times for the customers, then 6 times for the orders.
+@pytest.mark.parametrize(
+    "moments",
+    [
+        pytest.param([("getMore", 2)], id="among the customers"),
+        pytest.param([("listCollections", 3)], id="between customers and orders"),
+        pytest.param([("getMore", 8)], id="among the orders"),
+        pytest.param(
+            [("listCollections", 3), ("getMore", 14)], id="in the first try and the second", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_load_that_ends_while_orders_are_read_gives_the_new_one_whole(uri, db, settings, moments, capsys):
+    """The last load must be read, with its customers and its orders, after one more try per load."""
+    load_shop(db, settings, 0)
+    loads = [
+        Interruption(command, partial(load_shop, db, settings, n), nth)
+        for n, (command, nth) in enumerate(moments, start=1)
+    ]
+    with MongoClient(uri, event_listeners=loads) as client:
+        read = consistent_read(client["test"], settings, partial(read_both, client["test"]))
+    assert read == ([len(moments)] * SHOP_ROWS, [len(moments)] * SHOP_ROWS)
+    assert [each.left <= 0 for each in loads] == [True] * len(moments)
+    assert capsys.readouterr().out.count("trying again") == len(moments)
+
+
+@pytest.mark.slow
+def test_a_load_that_ends_in_every_try_to_read_stops_the_script_with_a_sentence(settings, capsys):
+    tries = []
+    with pytest.raises(SystemExit) as ended, database(settings) as db:
+
+        def read_slowly() -> None:
+            load_shop(db, settings, len(tries))
+            tries.append(read_both(db))
+
+        consistent_read(db, settings, read_slowly)
+    said = capsys.readouterr()
+    assert (ended.value.code, len(tries), said.err.count("\n")) == (2, TRIES, 1)
+    assert "the orders were replaced again and again while they were read, wait for step 1" in said.err
+    assert said.out.count("the orders were replaced while they were read: trying again") == TRIES - 1
+
+
+@pytest.mark.slow
+def test_a_load_that_ends_while_orders_are_read_gives_the_old_or_the_new(db, settings, capsys):
     """Another thread loads again and again; each reading must hold one load's customers and orders."""
-    monkeypatch.setattr(common, "TRIES", 50)
-    monkeypatch.setattr(common.time, "sleep", lambda _: None)
-
-    def shop(n: int) -> dict[str, list[dict]]:
-        names = ("customers", "simulation_truth", "orders")
-        return {name: [{"_id": i, "n": n} for i in range(3000)] for name in names}
-
-    generation.load(db, iter([shop(0)]), "0", {})
-    ended = threading.Event()
+    load_shop(db, settings, 0)
+    pause, ended = random.Random(5), threading.Event()
 
     def keep_loading() -> None:
-        for n in range(1, 20):
-            generation.load(db, iter([shop(n)]), str(n), {})
-        ended.set()
+        try:
+            for n in range(1, 20):
+                time.sleep(pause.uniform(0.5, 1.5))
+                load_shop(db, settings, n)
+        finally:
+            ended.set()
 
     loader = threading.Thread(target=keep_loading)
     loader.start()
     seen = set()
     while not ended.is_set():
-
-        def read_both() -> set[int]:
-            found = set()
-            for name in ("customers", "orders"):
-                rows = [row["n"] for row in db[common.current(db, name)].find({}, batch_size=500)]
-                found |= set(rows)
-                found.add(("rows", len(rows)))
-            return found
-
-        result = common.steadily(db, read_both)
-        assert ("rows", 3000) in result, result
-        assert len(result) == 2, result
-        seen |= result
+        customers, orders = consistent_read(db, settings, partial(read_both, db))
+        assert len(customers) == len(orders) == SHOP_ROWS
+        assert len({*customers, *orders}) == 1
+        seen.add(customers[0])
     loader.join()
     assert len(seen) > 3
+    assert "trying again" in capsys.readouterr().out  # a load did end in a reading
+    assert read_both(db) == ([19] * SHOP_ROWS, [19] * SHOP_ROWS)
+
+
+# --- files half written, a full disk ---
 
 
 def csvs(folder: Path) -> dict[str, bytes]:
@@ -200,12 +277,13 @@ def small_disk(request, tmp_path) -> Iterator[tuple[Path, Callable]]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="limits of a process, volumes in memory")
 def test_a_disk_that_is_full_leaves_each_csv_old_or_new(small_disk, tmp_path):
     folder, fill = small_disk
     place = tmp_path / "elsewhere"
     assert run(GENERATE, "--customers", CUSTOMERS, data_dir=place).returncode == 0
-    with common.embedded_mongod(place / "mongodb") as uri:
+    with embedded_mongod(place / "mongodb") as uri:
         states = []
         for data_dir, as_of in ((place, "2026-01-01"), (folder, "2025-06-01")):
             done = run(ANALYSE, "--as-of", as_of, data_dir=data_dir, MONGO_URI=uri)
@@ -214,7 +292,7 @@ def test_a_disk_that_is_full_leaves_each_csv_old_or_new(small_disk, tmp_path):
         new, old = states
         for size in (1_000, 10_000, 50_000, 100_000):
             (folder / "filler").unlink(missing_ok=True)
-            env = os.environ | {"MONGO_URI": uri, "MONGO_DB": "", "DATA_DIR": str(folder)}
+            env = environment(folder, MONGO_URI=uri)
             command = [sys.executable, ROOT / ANALYSE]
             done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, **fill(size))
             assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
@@ -226,6 +304,7 @@ def test_a_disk_that_is_full_leaves_each_csv_old_or_new(small_disk, tmp_path):
         assert csvs(folder) == new
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("small_disk", ["a volume"], indirect=True)
 def test_a_disk_that_is_full_leaves_the_loaded_orders(small_disk):
     """The embedded MongoDB itself finds no room; with some again, the earlier shop is there and can change."""
@@ -243,6 +322,7 @@ def test_a_disk_that_is_full_leaves_the_loaded_orders(small_disk):
     assert summary(folder) != before
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_of_writing_leaves_each_csv_old_or_new(tmp_path):
     folder = tmp_path / "data"
     assert run(GENERATE, "--customers", CUSTOMERS, data_dir=folder).returncode == 0
@@ -256,7 +336,7 @@ def test_a_kill_at_any_moment_of_writing_leaves_each_csv_old_or_new(tmp_path):
     for n in range(KILLS):
         as_of = list(states)[n % 2]
         command = [sys.executable, ROOT / ANALYSE, "--as-of", as_of]
-        env = os.environ | {"MONGO_URI": "", "MONGO_DB": "", "DATA_DIR": str(folder)}
+        env = environment(folder)
         with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) as script:
             time.sleep(whole * moment.uniform(0.6, 1.0))
             script.kill()
@@ -267,9 +347,10 @@ def test_a_kill_at_any_moment_of_writing_leaves_each_csv_old_or_new(tmp_path):
     assert unfinished > 0
 
 
+@pytest.mark.slow
 def test_two_scripts_at_once_on_the_embedded_database_both_work(tmp_path):
     assert run(GENERATE, "--customers", CUSTOMERS, data_dir=tmp_path).returncode == 0
-    env = os.environ | {"MONGO_URI": "", "MONGO_DB": "", "DATA_DIR": str(tmp_path)}
+    env = environment(tmp_path)
     both = [
         subprocess.Popen([sys.executable, ROOT / script], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for script in (ANALYSE, CHURN)

@@ -8,6 +8,7 @@ from conftest import ROOT
 CARD = (ROOT / "docs" / "Model_Card.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("title", "fixture", "populations"),
     [

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, SCRIPTS, load_csv, run, run_all
+from conftest import SCRIPTS, environment, load_csv, run, run_all
 from pymongo import MongoClient
+
+from common import ROOT
 
 GENERATE, ANALYSE, CHURN = SCRIPTS
 FIGURES = {
@@ -50,16 +52,8 @@ def test_each_script_prints_a_line_per_stage_and_what_comes_next(shop):
     }
     assert stages[GENERATE] == ["Loaded", "Into", "Next"]
     assert stages[ANALYSE] == ["Read", "Computed", "Checked", "Saved", "Next"]
-    assert [stage for stage in stages[CHURN] if stage[0].isupper()] == [
-        "Read",
-        "Fitted",
-        "Tested",
-        "Tested",
-        "Forecast",
-        "Contact",
-        "Saved",
-        "Next",
-    ]
+    own_lines = ["Read", "Fitted", "Tested", "Forecast", "Contact", "Saved", "Next"]
+    assert [stage for stage in stages[CHURN] if stage[0].isupper()] == own_lines
     assert ANALYSE in printed[GENERATE].splitlines()[-1]
     assert CHURN in printed[ANALYSE].splitlines()[-1]
     assert re.search(r"5,000 customers and \d\d,\d{3} orders", printed[GENERATE])
@@ -107,6 +101,7 @@ def test_retention_starts_high_and_levels(shop):
     assert abs(rate[24] - rate[12]) < 0.05
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(shop, tmp_path):
     run_all(tmp_path)
     files = sorted(path.relative_to(shop[0]) for path in shop[0].rglob("*") if path.suffix in (".csv", ".png"))
@@ -115,6 +110,7 @@ def test_the_same_seed_gives_the_same_bytes(shop, tmp_path):
     assert (different, missing) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_server_gives_the_same_csvs_as_the_embedded_one(shop, tmp_path, uri):
     run_all(tmp_path, MONGO_URI=uri, MONGO_DB="same")
     names = [path.name for path in shop[0].glob("*.csv")]
@@ -124,12 +120,12 @@ def test_a_server_gives_the_same_csvs_as_the_embedded_one(shop, tmp_path, uri):
 
 
 def test_the_scripts_run_from_any_folder_and_with_nothing_but_their_files(tmp_path):
-    """A copy of the four files in a folder with a space and accents, called from elsewhere."""
+    """A copy of the scripts, common.py and pulse/ in a folder with a space and accents, called from elsewhere."""
     home = tmp_path / "my shop é"
-    home.mkdir()
+    shutil.copytree(ROOT / "pulse", home / "pulse")
     for name in (*SCRIPTS, "common.py"):
         shutil.copy(ROOT / name, home)
-    env = {key: value for key, value in os.environ.items() if key not in ("MONGO_URI", "MONGO_DB", "DATA_DIR")}
+    env = environment(tmp_path) | {"DATA_DIR": ""}
     command = [sys.executable, home / GENERATE, "--customers", "200", "--years", "1"]
     subprocess.run(command, env=env, cwd=tmp_path, check=True, capture_output=True)
     subprocess.run([sys.executable, home / ANALYSE], env=env, cwd=tmp_path, check=True, capture_output=True)
@@ -147,6 +143,7 @@ def seeds(tmp_path_factory) -> dict[int, Path]:
     return folders
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_out_of_time_accuracy_beats_every_baseline(seeds, seed):
     """Established customers, default data: above 99%, the majority class and the best recency rule, and
@@ -166,6 +163,7 @@ def last_window(folder: Path) -> pd.Series:
     return pd.read_csv(folder / "revenue_forecast.csv").iloc[-2]
 
 
+@pytest.mark.slow
 def test_the_revenue_forecast_beats_the_naive_ones(seeds):
     closer = 0
     for folder in seeds.values():
@@ -178,7 +176,8 @@ def test_the_revenue_forecast_beats_the_naive_ones(seeds):
     assert closer >= 4
 
 
-def test_an_erratic_shop_is_hard_to_foretell_and_the_report_says_so(shop, erratic):
+@pytest.mark.slow
+def test_an_erratic_shop_is_hard_to_predict_and_the_report_says_so(shop, erratic):
     folder, printed = erratic
     regular, erratic = metric(shop[0])["all"], metric(folder)["all"]
     for name in ("accuracy", "roc_auc"):
@@ -187,13 +186,14 @@ def test_an_erratic_shop_is_hard_to_foretell_and_the_report_says_so(shop, errati
         assert erratic["logistic_regression", name] < erratic["informed_judge", name]
     assert erratic["logistic_regression", "calibration_error"] < 0.03
     assert erratic["logistic_regression", "roc_auc"] > erratic["gradient_boosting", "roc_auc"] - 0.005
-    ceiling = f"{erratic['informed_judge', 'accuracy']:.1%}, {erratic['informed_judge', 'roc_auc']:.3f}"
-    assert f"a judge who knows who has lapsed {ceiling}" in printed[CHURN]
+    ceiling = f"{erratic['informed_judge', 'accuracy']:.1%} {erratic['informed_judge', 'roc_auc']:.3f}"
+    assert re.search(rf"ceiling: told who has lapsed +{ceiling}", printed[CHURN])
 
 
 # --- real orders ---
 
 
+@pytest.mark.slow
 def test_cdnow_rfm_is_a_plain_groupby_of_the_file(cdnow, cdnow_log):
     log = pd.read_csv(cdnow_log, dtype={"customer_id": str})
     plain = log.groupby("customer_id").agg(
@@ -208,6 +208,7 @@ def test_cdnow_rfm_is_a_plain_groupby_of_the_file(cdnow, cdnow_log):
     assert rfm["monetary"].tolist() == plain["monetary"].round(2).tolist()
 
 
+@pytest.mark.slow
 def test_cdnow_cohorts_are_a_plain_groupby_of_the_file(cdnow, cdnow_log):
     log = pd.read_csv(cdnow_log, dtype={"customer_id": str})
     log["activity_month"] = log["order_date"].str[:7] + "-01"
@@ -221,6 +222,7 @@ def test_cdnow_cohorts_are_a_plain_groupby_of_the_file(cdnow, cdnow_log):
     assert len(found) == 18 + 17 + 16
 
 
+@pytest.mark.slow
 def test_cdnow_churn_is_reported_as_hard_as_it_is(cdnow):
     folder, printed = cdnow
     value = metric(folder)["all"]
@@ -232,8 +234,8 @@ def test_cdnow_churn_is_reported_as_hard_as_it_is(cdnow):
     accuracy, majority = value["logistic_regression", "accuracy"], value["majority_class", "accuracy"]
     assert accuracy == pytest.approx(0.89, abs=0.01)
     assert majority == pytest.approx(0.873, abs=0.001)
-    assert f"accuracy {accuracy:.1%}" in printed[CHURN]
-    assert f"one guess for all has {majority:.1%}" in printed[CHURN]
+    assert re.search(rf"logistic regression +{accuracy:.1%} {model['roc_auc']:.3f}", printed[CHURN])
+    assert re.search(rf"majority baseline +{majority:.1%} 0.500", printed[CHURN])
 
 
 # --- wrong input: one sentence, exit code 2, and what was there stays ---
@@ -252,7 +254,7 @@ def assert_sentence(done: subprocess.CompletedProcess, *parts: str) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "localhost",
+        pytest.param("localhost", marks=pytest.mark.slow),  # it is waited for
         "mongodb://ann:sec:ret@localhost",
         "mongodb://ann:secr@et@localhost",
         "mongodb://ann:sec/ret@localhost",
@@ -260,13 +262,13 @@ def assert_sentence(done: subprocess.CompletedProcess, *parts: str) -> None:
         "mongodb+srv://<user>:<secret>@<cluster>.mongodb.net/?retryWrites=true&w=majority",
     ],
 )
-@pytest.mark.parametrize("script", [GENERATE, ANALYSE])
-def test_a_wrong_uri(tmp_path, address, script):
-    done = run(script, data_dir=tmp_path, MONGO_URI=address)
+def test_a_wrong_uri(tmp_path, address):
+    done = run(GENERATE, data_dir=tmp_path, MONGO_URI=address)
     assert_sentence(done, "MONGO_URI")
     assert "sec" not in done.stderr + done.stdout
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer(tmp_path):
     done = run(
         ANALYSE, data_dir=tmp_path, MONGO_URI="mongodb://ann:secret@127.0.0.1:1/?serverSelectionTimeoutMS=500"
@@ -414,6 +416,7 @@ def test_hostile_ids_and_texts_come_out_as_the_same_rows(tmp_path, uri):
         assert not [cell for cell in texts if cell[0] in "=+-@\t\r"]
 
 
+@pytest.mark.slow
 def test_orders_of_ones_own_are_read_and_nothing_is_written(tmp_path, uri, shop):
     """Any field layout, by a name for each; step 1 refuses, steps 2 and 3 leave the database as it was."""
     settings = {"MONGO_URI": uri, "MONGO_DB": "own"}
@@ -465,7 +468,7 @@ def test_no_mongod_anywhere(tmp_path):
         "import sys, runpy; sys.modules['fiftyone'] = None; sys.argv = sys.argv[1:];"
         f"sys.path.insert(0, {str(ROOT)!r}); runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    env = os.environ | {"MONGO_URI": "", "DATA_DIR": str(tmp_path), "PATH": ""}
+    env = environment(tmp_path, PATH="")
     command = [sys.executable, "-c", code, ROOT / ANALYSE]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert_sentence(done, "MONGO_URI", "install MongoDB")

@@ -14,7 +14,7 @@ from conftest import ROOT, load_csv, run
 from scipy.optimize import minimize
 from scipy.special import betaln, gammaln
 
-pytestmark = pytest.mark.published
+pytestmark = [pytest.mark.published, pytest.mark.slow]
 
 CALIBRATION_ENDS = pd.Timestamp("1997-09-30")  # 39 weeks
 BG_NBD = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}  # Fader, Hardie and Lee (2005), table 1

@@ -7,7 +7,6 @@ import contextlib
 import errno
 import os
 import random
-import re
 import shutil
 import signal
 import socket
@@ -16,23 +15,28 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 import pytest
-from conftest import ROOT, SCRIPTS, run, run_all
-from pymongo import MongoClient, ReadPreference
-from pymongo.collection import Collection
+from conftest import SCRIPTS, Interruption, environment, run, run_all
+from pymongo import MongoClient
+from pymongo.database import Database
 from pymongo.errors import AutoReconnect, OperationFailure
 
-import common
+from common import ROOT, Settings, read_settings
+from pulse.columns import read_columns
+from pulse.database import SERVER_TIMEOUT_S, database, primary_database, retry
+from pulse.loads import COLLECTIONS, STAGING, Block, Source, active_collection, load
+from pulse.mongod import embedded_mongod, find_mongod
 
 GENERATE, ANALYSE, CHURN = SCRIPTS
 CUSTOMERS = ("--customers", "1000")
 FAILOVERS = 5  # of each kind
 PASSWORD = "swordfish/9:%@"  # with all that an address must not hold as it is
 QUOTED = "swordfish%2F9%3A%25%40"
+SECRETS = ("swordfish", "marlin")  # what begins the right password, and a wrong one
 NOBODY = 65534
 SAFE = {"w": "majority", "serverSelectionTimeoutMS": 20_000}
 
@@ -40,7 +44,7 @@ SAFE = {"w": "majority", "serverSelectionTimeoutMS": 20_000}
 def start(folder: Path, port: int, *options: str) -> subprocess.Popen:
     """A mongod over the folder, on this port of this computer."""
     folder.mkdir(exist_ok=True)
-    command = [common.find_mongod(), "--dbpath", folder, "--port", str(port), "--bind_ip", "127.0.0.1"]
+    command = [find_mongod(), "--dbpath", folder, "--port", str(port), "--bind_ip", "127.0.0.1"]
     command += ["--wiredTigerCacheSizeGB", "0.25", "--nounixsocket", *options]
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log)
@@ -104,8 +108,8 @@ class ReplicaSet:
     def summary(self, name: str) -> tuple:
         """What lies in a database of this name, as the scripts see it."""
         db = self.client[name]
-        cents = db[common.current(db, "orders")].aggregate([{"$group": {"_id": None, "sum": {"$sum": "$total"}}}])
-        n = [db[common.current(db, kind)].count_documents({}) for kind in ("customers", "orders")]
+        cents = active_collection(db, "orders").aggregate([{"$group": {"_id": None, "sum": {"$sum": "$total"}}}])
+        n = [active_collection(db, kind).count_documents({}) for kind in ("customers", "orders")]
         return *n, round(next(cents)["sum"], 2)
 
     def close(self) -> None:
@@ -131,13 +135,13 @@ def shops(replica_set, tmp_path_factory) -> tuple[Path, dict[str, tuple], float]
         started = time.monotonic()
         done = run(GENERATE, *CUSTOMERS, "--seed", seed, data_dir=folder, MONGO_URI=replica_set.uri)
         assert done.returncode == 0, done.stderr
-        seen[seed] = replica_set.summary(common.MONGO_DB)
+        seen[seed] = replica_set.summary(Settings.mongo_db)
     return folder, seen, time.monotonic() - started
 
 
 def while_the_primary_is_killed(replica_set: ReplicaSet, after: float, *command: str, folder: Path) -> tuple:
     """Exit code and stderr of a script under which the primary is killed after so many seconds."""
-    env = os.environ | {"MONGO_URI": replica_set.uri, "MONGO_DB": "", "DATA_DIR": str(folder)}
+    env = environment(folder, MONGO_URI=replica_set.uri)
     pipe = subprocess.PIPE
     with subprocess.Popen(
         [sys.executable, ROOT / command[0], *command[1:]], env=env, stdout=pipe, stderr=pipe, text=True
@@ -149,6 +153,7 @@ def while_the_primary_is_killed(replica_set: ReplicaSet, after: float, *command:
     return script.returncode, errors
 
 
+@pytest.mark.slow
 def test_a_load_outlives_the_primary_or_leaves_the_old_data(replica_set, shops):
     folder, seen, whole = shops
     moment, before = random.Random(1), "1"
@@ -157,7 +162,7 @@ def test_a_load_outlives_the_primary_or_leaves_the_old_data(replica_set, shops):
         code, errors = while_the_primary_is_killed(
             replica_set, whole * moment.uniform(0.4, 1.0), GENERATE, *CUSTOMERS, "--seed", other, folder=folder
         )
-        after = replica_set.summary(common.MONGO_DB)
+        after = replica_set.summary(Settings.mongo_db)
         if code == 0:
             assert after == seen[other]
         else:
@@ -166,6 +171,7 @@ def test_a_load_outlives_the_primary_or_leaves_the_old_data(replica_set, shops):
         before = "1" if after == seen["1"] else "2"
 
 
+@pytest.mark.slow
 def test_a_reading_outlives_the_primary(replica_set, shops, tmp_path):
     """Script 2 writes the same bytes as without the failover."""
     folder, _, _ = shops
@@ -186,62 +192,69 @@ def test_a_reading_outlives_the_primary(replica_set, shops, tmp_path):
 
 
 @pytest.fixture
-def here(replica_set, monkeypatch) -> Iterator:
-    """A database on the replica set, as script 1 opens it; the scripts' functions point at it."""
-    monkeypatch.setattr(common, "MONGO_URI", replica_set.uri)
-    monkeypatch.setattr(common, "MONGO_DB", "here")
+def here(replica_set, clean_environment, monkeypatch) -> Iterator[Database]:
+    """A database on the replica set, as script 1 opens it; the environment's settings lead to it."""
+    monkeypatch.setenv("MONGO_URI", replica_set.uri)
+    monkeypatch.setenv("MONGO_DB", "here")
     replica_set.wait_until_whole()
-    with common.database() as db:
+    with database(read_settings()) as db:
         yield db
         replica_set.wait_until_whole()
         db.client.drop_database("here")
 
 
-def shop(n: int) -> dict[str, list[dict]]:
+def shop(n: int) -> Block:
     """The documents of a small load, all marked n."""
-    return {
-        name: [{"_id": i, "n": n} for i in range(3000)] for name in ("customers", "simulation_truth", "orders")
-    }
+    return {name: [{"_id": i, "n": n} for i in range(3000)] for name in COLLECTIONS}
 
 
-@pytest.mark.parametrize("moment", ["make_staging", "a batch", "complete", "switch", "a rename"])
-def test_a_load_goes_on_where_the_primary_is_lost(replica_set, here, generation, moment, monkeypatch):
-    generation.load(here, iter([shop(1)]), "1", {})
-    left = [moment]
-
-    def kill_once() -> None:
-        if left:
-            left.pop()
-            replica_set.kill_primary()
-
-    def first_killed(step):
-        return lambda *args, **options: (kill_once(), step(*args, **options))[1]
-
-    def blocks():
-        yield shop(2)
-        if moment == "a batch":
-            kill_once()
-        yield {name: [{"_id": -1, "n": 2}] for name in shop(2)}
-
-    if moment == "a rename":
-        monkeypatch.setattr(Collection, "rename", first_killed(Collection.rename))
-    elif moment != "a batch":
-        monkeypatch.setattr(generation, moment, first_killed(getattr(generation, moment)))
-    generation.load(here, blocks(), "2", {})
-    assert not left
-    assert_loaded(here, generation, [(i, 2) for i in range(-1, 3000)])
+def one_more(n: int) -> Block:
+    """A second block of such a load."""
+    return {name: [{"_id": -1, "n": n}] for name in COLLECTIONS}
 
 
-def assert_loaded(db, generation, expected: list[tuple]) -> None:
-    for name in generation.COLLECTIONS:
+def load_blocks(db: Database, n: int, blocks: Iterator[Block] | None = None) -> None:
+    """Load these blocks, by default shop(n)."""
+    load(db, read_settings(), Source(f"shop {n}", blocks or iter([shop(n)]), {}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "nth"),
+    [
+        pytest.param("create", 2, id="a staging collection"),
+        pytest.param("update", 1, id="its record"),
+        pytest.param("insert", 3, id="a batch"),
+        pytest.param("aggregate", 2, id="counting the documents"),
+        pytest.param("insert", 7, id="the switch"),
+        pytest.param("renameCollection", 2, id="a rename"),
+        pytest.param("delete", 1, id="forgetting the load before"),
+    ],
+)
+def test_a_load_goes_on_where_the_primary_is_lost(replica_set, here, command, nth):
+    """Killed just before this step: the n-th command of this name in a load of two blocks, which inserts six
+    batches and then the switch."""
+    load_blocks(here, 1)
+    kill = Interruption(command, replica_set.kill_primary, nth)
+    options = {"serverSelectionTimeoutMS": SERVER_TIMEOUT_S * 1000, "w": "majority", "event_listeners": [kill]}
+    with MongoClient(replica_set.uri, **options) as client:
+        load_blocks(primary_database(client, "here"), 2, iter([shop(2), one_more(2)]))
+    assert kill.left <= 0
+    assert_loaded(here, [(i, 2) for i in range(-1, 3000)])
+
+
+def assert_loaded(db: Database, expected: list[tuple]) -> None:
+    """The collections hold these (_id, n), and none waits for its rename."""
+    for name in COLLECTIONS:
         assert [(each["_id"], each["n"]) for each in db[name].find(sort=[("_id", 1)])] == expected
-    assert db.list_collection_names(filter={"name": {"$regex": common.STAGING}}) == []
+    assert db.list_collection_names(filter={"name": {"$regex": STAGING}}) == []
 
 
 BROKEN = {"closeConnection": True}
 STEPPED_DOWN = {"writeConcernError": {"code": 189, "errmsg": "PrimarySteppedDown"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "fault", "times"),
     [
@@ -251,10 +264,10 @@ STEPPED_DOWN = {"writeConcernError": {"code": 189, "errmsg": "PrimarySteppedDown
         ("insert", STEPPED_DOWN, 2),
     ],
 )
-def test_a_load_goes_on_where_a_command_fails(replica_set, here, generation, command, fault, times, capsys):
+def test_a_load_goes_on_where_a_command_fails(replica_set, here, command, fault, times, capsys):
     """The server hangs up in the middle of a command, or does it and then says that it is no primary any
     more; twice where the driver tries again by itself."""
-    generation.load(here, iter([shop(1)]), "1", {})
+    load_blocks(here, 1)
     (host, port), data = replica_set.client.primary, {"failCommands": [command]} | fault
     with MongoClient(host, port, directConnection=True) as primary:
 
@@ -265,15 +278,16 @@ def test_a_load_goes_on_where_a_command_fails(replica_set, here, generation, com
 
         if command == "create":
             primary.admin.command("configureFailPoint", "failCommand", mode={"times": times}, data=data)
-        generation.load(here, blocks(), "2", {})
+        load_blocks(here, 2, blocks())
         primary.admin.command("configureFailPoint", "failCommand", mode="off")
     assert capsys.readouterr().out.startswith("Waiting   the connection was lost: trying again (1 of 3)\n")
-    assert_loaded(here, generation, [(i, 2) for i in range(3000)])
+    assert_loaded(here, [(i, 2) for i in range(3000)])
 
 
-def test_a_reading_is_done_again_where_the_primary_is_lost(replica_set, here, generation, capsys):
+@pytest.mark.slow
+def test_a_reading_is_done_again_where_the_primary_is_lost(replica_set, here, capsys):
     """Killed with the first rows of a cursor read and the others still on the server."""
-    generation.load(here, iter([shop(1)]), "1", {})
+    load_blocks(here, 1)
     left = [1]
 
     def reading() -> list[int]:
@@ -285,52 +299,61 @@ def test_a_reading_is_done_again_where_the_primary_is_lost(replica_set, here, ge
                 replica_set.kill_primary()
         return found
 
-    assert sorted(common.steadily(here, reading)) == list(range(3000))
+    assert sorted(retry(reading, read_settings())) == list(range(3000))
     assert "the connection was lost: trying again (1 of 3)" in capsys.readouterr().out
 
 
-def test_where_the_majority_is_lost_a_load_gives_up_with_a_sentence(replica_set, here, generation, monkeypatch):
+@pytest.mark.slow
+def test_where_the_majority_is_lost_a_load_gives_up_with_a_sentence(replica_set, here, capsys):
     """Two of three members are stopped; once they are back, the old data is there and a load succeeds."""
-    generation.load(here, iter([shop(1)]), "1", {})
-    monkeypatch.setattr(common, "SERVER_TIMEOUT_S", 2)
-    monkeypatch.setattr(common, "MONGO_URI", replica_set.uri + "&connectTimeoutMS=2000")
-    stopped = [member for port, member in replica_set.members.items()][:2]
+    load_blocks(here, 1)
+    stopped = list(replica_set.members.values())[:2]
 
-    def blocks():
+    def blocks() -> Iterator[Block]:
         yield shop(2)
         for member in stopped:
             member.send_signal(signal.SIGSTOP)
-        yield {name: [{"_id": -1, "n": 2}] for name in shop(2)}
+        yield one_more(2)
 
+    impatient = {"serverSelectionTimeoutMS": 2000, "connectTimeoutMS": 2000, "w": "majority"}
     try:
-        with pytest.raises(SystemExit) as ended, common.database() as db:
-            generation.load(db, blocks(), "2", {})
+        with (
+            pytest.raises(SystemExit) as ended,
+            database(read_settings()),  # puts the error of any client into words
+            MongoClient(replica_set.uri, **impatient) as client,
+        ):
+            load_blocks(primary_database(client, "here"), 2, blocks())
     finally:
         for member in stopped:
             member.send_signal(signal.SIGCONT)
-    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert (ended.value.code, said.err.count("\n")) == (2, 1)
+    assert "does not answer" in said.err
+    assert said.out.count("the connection was lost: trying again") == 3
     replica_set.wait_until_whole()
     assert {each["n"] for each in here.orders.find()} == {1}
-    generation.load(here, iter([shop(3)]), "3", {})
+    load_blocks(here, 3)
     assert {each["n"] for each in here.orders.find()} == {3}
 
 
-def test_a_secondary_that_lags_behind_is_waited_for(replica_set, here, generation):
+@pytest.mark.slow
+def test_a_secondary_that_lags_behind_is_waited_for(replica_set, here):
     """Reading from the secondaries, as an address for analytics says: what was loaded last is read."""
     secondaries = [MongoClient(*member, directConnection=True) for member in replica_set.client.secondaries]
     lagging = {"configureFailPoint": "rsSyncApplyStop", "mode": "alwaysOn"}
-    read = partial(common.read, kinds={"n": "double"}, fields={"n": "n"})
-    generation.load(here, iter([shop(1)]), "1", {})
+    load_blocks(here, 1)
     with MongoClient(replica_set.uri, readPreference="secondary") as client:
-        db = client.get_database("here", read_preference=ReadPreference.PRIMARY)
-        assert set(read(db[common.current(db, "orders")])["n"]) == {1}
+        db = primary_database(client, "here")
+
+        def read() -> set[float]:
+            return set(read_columns(active_collection(db, "orders"), {"n": "double"}, {"n": "n"})["n"])
+
+        assert read() == {1}
         secondaries[0].admin.command(lagging)
         try:
-            generation.load(here, iter([shop(2)]), "2", {})
+            load_blocks(here, 2)
             seen = []
-            readers = [
-                threading.Thread(target=lambda: seen.append(set(read(db["orders"])["n"]))) for _ in range(8)
-            ]
+            readers = [threading.Thread(target=lambda: seen.append(read())) for _ in range(8)]
             for reader in readers:
                 reader.start()
             time.sleep(1)
@@ -346,78 +369,115 @@ def test_a_secondary_that_lags_behind_is_waited_for(replica_set, here, generatio
 
 
 @pytest.fixture
-def sentence(monkeypatch, capsys) -> Callable[[str, str], str]:
-    """What a script says that cannot use the database at this address: one line with these words."""
+def sentence(clean_environment, monkeypatch, capsys) -> Callable[[str, str], None]:
+    """Checks what a script says that cannot use the database at this address: one line with these words,
+    and no password."""
 
-    def say(uri: str, words: str) -> str:
-        monkeypatch.setattr(common, "MONGO_URI", uri)
-        monkeypatch.setattr(common, "SERVER_TIMEOUT_S", 2)
-        with pytest.raises(SystemExit) as ended, common.database() as db:
+    def check(uri: str, words: str) -> None:
+        monkeypatch.setenv("MONGO_URI", uri)
+        with pytest.raises(SystemExit) as ended, database(read_settings()) as db:
             db.list_collection_names()
         said = capsys.readouterr()
         assert (ended.value.code, said.out, said.err.count("\n")) == (2, "", 1)
         assert words in said.err
-        return said.err
+        assert not [secret for secret in SECRETS if secret in said.err]
 
-    return say
-
-
-def add_user(port: int, name: str, role: str, **options) -> str:
-    """Let a user of this name into the database of the scripts: the address to do it with."""
-    with MongoClient("127.0.0.1", port, **options) as client:
-        client[common.MONGO_DB].command("createUser", name, pwd=PASSWORD, roles=[role])
-    return f"mongodb://{name}:{QUOTED}@127.0.0.1:{port}/?authSource={common.MONGO_DB}"
+    return check
 
 
-def test_a_user_who_may_only_read_can_run_scripts_2_and_3(tmp_path, sentence):
-    """With --auth. Nobody's password is in anything that the scripts print or write."""
-    folder = tmp_path / "mongod"
+def add_user(port: int, name: str, role: str) -> None:
+    """Let a user of this name into the database of the scripts."""
+    with MongoClient("127.0.0.1", port) as client:
+        client[Settings.mongo_db].command("createUser", name, pwd=PASSWORD, roles=[role])
+
+
+def address(name: str, port: int) -> str:
+    """What such a user puts into MONGO_URI."""
+    return f"mongodb://{name}:{QUOTED}@127.0.0.1:{port}/?authSource={Settings.mongo_db}"
+
+
+class Guarded(NamedTuple):
+    """A mongod with --auth, and the addresses of a user who may write and of one who may read."""
+
+    port: int
+    writer: str
+    reader: str
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
     with running(folder) as port:
-        writer, reader = add_user(port, "writer", "readWrite"), add_user(port, "reader", "read")
+        add_user(port, "writer", "readWrite")
+        add_user(port, "reader", "read")
     with running(folder, "--auth") as port:
-        writer, reader = (re.sub(r":\d+/", f":{port}/", uri) for uri in (writer, reader))
-        data = tmp_path / "data"
-        said = [run(GENERATE, data_dir=data, MONGO_URI=writer)]
-        said += [run(script, data_dir=data, MONGO_URI=reader) for script in (ANALYSE, CHURN)]
-        for done in said:
-            assert (done.returncode, done.stderr) == (0, "")
-        done = run(GENERATE, data_dir=data, MONGO_URI=reader)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-        assert "lacks a right" in done.stderr
-        sentences = done.stderr
-        for uri, words in (
-            (reader.replace("swordfish", "marlin"), "refuses the user name or the password"),
-            (f"mongodb://127.0.0.1:{port}/", "names no user"),
-            (writer.replace(str(port), "1"), "does not answer"),
-            (writer + "&tls=true", "TLS"),
-            (writer.replace(QUOTED, PASSWORD), "MONGO_URI"),
-            (f"mongodb://writer:12?swordfish=1@127.0.0.1:{port}/", "MONGO_URI is not an address"),
-        ):
-            sentences += sentence(uri, words)
-    printed = sentences + "".join(done.stdout + done.stderr for done in said)
-    written = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
-    for secret in ("swordfish", "marlin"):
+        yield Guarded(port, address("writer", port), address("reader", port))
+
+
+@pytest.mark.slow
+def test_a_user_who_may_only_read_can_run_scripts_2_and_3(tmp_path, guarded):
+    """With --auth. Nobody's password is in anything that the scripts print or write."""
+    said = [run(GENERATE, data_dir=tmp_path, MONGO_URI=guarded.writer)]
+    said += [run(script, data_dir=tmp_path, MONGO_URI=guarded.reader) for script in (ANALYSE, CHURN)]
+    for done in said:
+        assert (done.returncode, done.stderr) == (0, "")
+    refused = run(GENERATE, data_dir=tmp_path, MONGO_URI=guarded.reader)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+    assert "lacks a right" in refused.stderr
+    printed = "".join(done.stdout + done.stderr for done in (*said, refused))
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert written
+    for secret in SECRETS:
         assert secret not in printed
         assert secret.encode() not in written
 
 
+def test_a_wrong_password_is_told_from_a_missing_user(guarded, sentence):
+    sentence(guarded.reader.replace("swordfish", "marlin"), "refuses the user name or the password")
+    sentence(f"mongodb://127.0.0.1:{guarded.port}/", "names no user")
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        pytest.param(f"writer:{PASSWORD}", "MONGO_URI is not an address", id="a password that is not encoded"),
+        pytest.param(
+            "writer:12?swordfish=1", "MONGO_URI is not an address", id="half a password taken as an option"
+        ),
+    ],
+)
+def test_an_address_that_cannot_be_read_gets_a_sentence_without_the_password(sentence, user, words):
+    sentence(f"mongodb://{user}@127.0.0.1:1/?authSource=admin", words)
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_gets_a_sentence_without_the_password(guarded, sentence):
+    """A port where nobody listens, and one that does not know TLS: each takes the whole of SERVER_TIMEOUT_S."""
+    sentence(address("writer", 1), "does not answer")
+    sentence(guarded.writer + "&tls=true", "TLS")
+
+
 def test_a_traceback_shows_no_password(tmp_path):
     """A defect in the middle of a run: the traceback, with what PyMongo knows of the address."""
+    code = (
+        "from common import read_settings\n"
+        "from pulse.database import database, server_label\n"
+        "settings = read_settings()\n"
+        "with database(settings) as db:\n"
+        "    raise RuntimeError(repr((settings, db, db.client, server_label(settings))))\n"
+    )
     with running(tmp_path / "mongod") as port:
-        uri = add_user(port, "writer", "readWrite")
-        code = (
-            f"import sys; sys.path.insert(0, {str(ROOT)!r}); import common\n"
-            f"with common.database() as db: raise RuntimeError(repr((db, db.client, common.server())))"
-        )
-        env = os.environ | {"MONGO_URI": uri, "DATA_DIR": str(tmp_path)}
+        add_user(port, "writer", "readWrite")
+        env = environment(tmp_path, MONGO_URI=address("writer", port), PYTHONPATH=str(ROOT))
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert "RuntimeError" in done.stderr
+    assert f"127.0.0.1:{port}" in done.stderr
     assert "swordfish" not in done.stderr
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can be somebody else for a moment")
 def test_another_user_cannot_reach_the_embedded_mongod(tmp_path):
-    with common.embedded_mongod(tmp_path / "mongodb") as uri:
+    with embedded_mongod(tmp_path / "mongodb") as uri:
         path = unquote_plus(uri.removeprefix("mongodb://"))
         assert error_of_connecting(path, os.getuid()) == 0
         assert error_of_connecting(path, NOBODY) == errno.EACCES
@@ -455,6 +515,7 @@ def authority(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes certificates with openssl")
 def test_tls_with_a_private_authority(tmp_path, authority, sentence):
     options = ("--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(authority / "server.pem"))

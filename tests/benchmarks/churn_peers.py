@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import pandas as pd
 from pymongo import MongoClient
 from sklearn.linear_model import LogisticRegression
@@ -21,20 +20,22 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
-from conftest import find_log, read_orders, run_all  # noqa: E402
+from conftest import find_log, run_all  # noqa: E402
 
-import common  # noqa: E402
+from common import Settings  # noqa: E402
+from pulse.evaluation import MODEL, from_probability, point_metrics  # noqa: E402
+from pulse.features import FEATURES, add_gaps, features, labelled_features, snapshot_at  # noqa: E402
+from pulse.mongod import embedded_mongod  # noqa: E402
+from pulse.orders import plan_reading, read_range  # noqa: E402
 
-churn = import_module("3_churn_model")
-
-HORIZON = pd.Timedelta(days=churn.HORIZON_DAYS)
+HORIZON = pd.Timedelta(days=import_module("3_churn_model").HORIZON_DAYS)
 MODELS = {
     "logistic_regression": "**logistic regression**",
     "gradient_boosting": "gradient boosted trees",
     "bg_nbd": "BG/NBD",
     "recency_rule": "recency rule",
-    "majority_class": "majority class",
-    "informed_judge": "informed judge",
+    "majority_class": "majority baseline",
+    "informed_judge": "ceiling",
 }
 METRICS = {  # name: decimals
     **dict.fromkeys(("accuracy", "roc_auc", "average_precision", "brier_score", "log_loss"), 3),
@@ -45,14 +46,17 @@ METRICS = {  # name: decimals
 
 def orders_of(folder: Path) -> tuple[pd.DataFrame, pd.Timestamp]:
     """The customers' orders in a data folder's embedded database, and as_of."""
-    with common.embedded_mongod(folder / "mongodb") as uri, MongoClient(uri) as client:
-        orders, _, as_of, _ = read_orders(client[common.MONGO_DB])
-    return orders.dropna(subset="customer_id"), as_of
+    settings = Settings()  # as run_all runs the scripts: the defaults
+    with embedded_mongod(folder / "mongodb") as uri, MongoClient(uri) as client:
+        db = client[settings.mongo_db]
+        reading = plan_reading(db, settings, None)
+        orders = pd.concat([read_range(db, reading, where)[0] for where in reading.ranges])
+    return orders.dropna(subset="customer_id"), reading.as_of
 
 
-def known_at(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
+def snapshot(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
     """What the model's features are made of."""
-    return churn.known_at(churn.prepare(orders), cutoff, HORIZON)
+    return snapshot_at(add_gaps(orders), cutoff, HORIZON)
 
 
 def bg_nbd(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
@@ -76,28 +80,29 @@ def bg_nbd(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
     return pd.Series(1 - alive * (1 - none), index=days.index)
 
 
-def evaluation(folder: Path, orders: pd.DataFrame, as_of: pd.Timestamp, population: str) -> list[str]:
+def evaluation_rows(folder: Path, orders: pd.DataFrame, as_of: pd.Timestamp, population: str) -> list[str]:
     """Rows of the card's evaluation table: one per model."""
     table = pd.read_csv(folder / "churn_model_metrics.csv").query("population == @population")
     found = {model: rows.set_index("metric") for model, rows in table.groupby("model")}
     if find_spec("lifetimes"):
         cutoff = as_of - HORIZON
-        known = churn.labelled({cutoff: known_at(orders, cutoff)}, cutoff, HORIZON)
+        known = labelled_features({cutoff: snapshot(orders, cutoff)}, cutoff, HORIZON)
         chance = bg_nbd(orders, cutoff)[known.index]
         chosen = known["tenure_days"] >= (HORIZON.days if population == "established" else 0)
-        score = churn.scorer(known.loc[chosen, "churned"].to_numpy(), chance[chosen].to_numpy())
-        found["bg_nbd"] = pd.DataFrame({"value": score(np.ones(chosen.sum()))}).assign(low=np.nan, high=np.nan)
-    return [row(title, found[model]) for model, title in MODELS.items() if model in found]
+        answers = from_probability(chance[chosen].to_numpy())
+        found["bg_nbd"] = pd.DataFrame({"value": point_metrics(known.loc[chosen, "churned"].to_numpy(), answers)})
+    return [row(model, found[model]) for model in MODELS if model in found]
 
 
-def row(title: str, of: pd.DataFrame) -> str:
-    """A model's row: accuracy and AUC with their 95% intervals, the other metrics."""
+def row(model: str, of: pd.DataFrame) -> str:
+    """A model's row: its metrics, and the 95% intervals of the logistic regression's accuracy and AUC."""
     cells = []
     for name, decimals in METRICS.items():
-        value, low, high = of.loc[name, ["value", "low", "high"]]
-        interval = f" ({low:.3f} to {high:.3f})" if name in ("accuracy", "roc_auc") and low < high else ""
-        cells.append(f"{value:.{decimals}f}{interval}")
-    return f"| {title} | {' | '.join(cells)} |"
+        cell = f"{of.loc[name, 'value']:.{decimals}f}"
+        if model == MODEL and name in ("accuracy", "roc_auc"):
+            cell += f" ({of.loc[name, 'low']:.3f} to {of.loc[name, 'high']:.3f})"
+        cells.append(cell)
+    return f"| {MODELS[model]} | {' | '.join(cells)} |"
 
 
 def forecast_row(title: str, folder: Path) -> str:
@@ -111,15 +116,15 @@ def forecast_row(title: str, folder: Path) -> str:
 
 def leaky_accuracy(orders: pd.DataFrame, as_of: pd.Timestamp) -> float:
     """Of the usual mistake: churned = away for more than 90 days today, recency among the features."""
-    known = churn.features(known_at(orders, as_of), as_of, HORIZON)
-    seen = known[["recency_days", *churn.FEATURES]]
+    known = features(snapshot(orders, as_of), as_of, HORIZON)
+    seen = known[["recency_days", *FEATURES]]
     split = train_test_split(seen, known["recency_days"] > HORIZON.days, test_size=0.3, random_state=0)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(split[0], split[2])
     return model.score(split[1], split[3])
 
 
 def leaky_row(title: str, folder: Path, orders: pd.DataFrame, as_of: pd.Timestamp) -> str:
-    """What the leaky variant claims, and what the same customers' churn was foretold with."""
+    """What the leaky variant claims, and what the same customers' churn was predicted with."""
     honest = pd.read_csv(folder / "churn_model_metrics.csv").set_index(["population", "model", "metric"])["value"]
     model, guess = (honest["all", name, "accuracy"] for name in ("logistic_regression", "majority_class"))
     return f"| {title} | {leaky_accuracy(orders, as_of):.1%} | {model:.1%} | {guess:.1%} |"
@@ -128,7 +133,7 @@ def leaky_row(title: str, folder: Path, orders: pd.DataFrame, as_of: pd.Timestam
 def card(title: str, folder: Path, populations: tuple[str, ...] = ("all",)) -> dict[str, list[str]]:
     """Every row of the card that this shop gives, by table."""
     orders, as_of = orders_of(folder)
-    tables = {f"{title}, {name}": evaluation(folder, orders, as_of, name) for name in populations}
+    tables = {f"{title}, {name}": evaluation_rows(folder, orders, as_of, name) for name in populations}
     tables["Revenue"] = [forecast_row(title, folder)]
     tables["The leaky variant"] = [leaky_row(title, folder, orders, as_of)]
     return tables

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -25,12 +26,17 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from pymongo import MongoClient  # noqa: E402
 
-import common  # noqa: E402
+from common import read_settings  # noqa: E402
+from pulse.columns import ITEM  # noqa: E402
+from pulse.database import database  # noqa: E402
+from pulse.mongod import embedded_mongod  # noqa: E402
+from pulse.orders import Audit, Reading, add_audits, plan_reading, read_range  # noqa: E402
+from pulse.ranges import map_ranges  # noqa: E402
 
 ORDERS_PER_CUSTOMER = 16.7  # of the simulated shop in three years
 FIELDS = {"_id": 0, "customer_id": 1, "order_date": 1, "total": 1}
 ITEMS = FIELDS | dict.fromkeys(("status", "currency", "channel", "country"), 1)
-ITEMS |= {f"items.{name}": 1 for name in common.ITEM}
+ITEMS |= {f"items.{name}": 1 for name in ITEM}
 PLAIN_LIMIT = 1_000_000  # the plain way holds every document in memory: no further
 
 
@@ -62,20 +68,33 @@ def drain(fields: dict):
     def all_of_it(db):
         return sum(len(batch) for batch in db.orders.find_raw_batches({}, fields))
 
-    with common.database() as db:
+    with database(read_settings()) as db:
         all_of_it(db)  # the first reading warms MongoDB's cache, for all that follow
     return all_of_it
 
 
 def read(items: bool):
-    """read_orders, ranges of customers and all, with nothing done about the orders."""
-    return lambda db: common.read_orders(db, None, lambda *_: None, items=items)
+    """Planned and read as the scripts do, a range of customers at a time, with nothing done about the orders."""
+
+    def all_of_it(db):
+        settings = read_settings()
+        reading = plan_reading(db, settings, None, items)
+        audits = map_ranges(partial(range_audit, reading=reading), db, settings, reading.ranges)
+        return add_audits(audits, reading, settings).orders
+
+    return all_of_it
+
+
+def range_audit(db, where: dict, reading: Reading) -> Audit:
+    """What one range held; its orders are dropped."""
+    return read_range(db, reading, where)[1]
 
 
 def frame_of(db) -> pd.DataFrame:
-    """The customers' orders, as read_orders hands them out, in one frame."""
-    common.RANGE_ORDERS = "1000000000"
-    (orders,), *_ = common.read_orders(db, None, lambda orders, _: orders)
+    """The customers' orders, as read_range hands them out, in one frame."""
+    os.environ["RANGE_ORDERS"] = "1000000000"
+    reading = plan_reading(db, read_settings(), None)
+    orders, _ = read_range(db, reading, reading.ranges[0])
     return orders.dropna(subset="customer_id")
 
 
@@ -83,7 +102,7 @@ def in_polars(_):
     """RFM sums by customer, and by cohort and month and by month, on a frame that is there."""
     import polars as pl
 
-    with common.database() as db:
+    with database(read_settings()) as db:
         frame = pl.from_pandas(frame_of(db)[["customer_id", "order_date", "amount", "completed"]])
 
     def sums(_):
@@ -104,13 +123,13 @@ def in_polars(_):
 def in_pandas(_):
     """The same as script 2 does it, with what else monthly_kpis.csv and cohort_retention.csv hold."""
     analysis = import_module("2_data_analysis")
-    with common.database() as db:
+    with database(read_settings()) as db:
         orders = frame_of(db)
 
     def sums(_):
-        known = analysis.prepare(orders)
+        known = analysis.add_months(orders)
         analysis.customer_sums(known)
-        analysis.cell_sums(known)
+        analysis.cohort_sums(known)
         analysis.month_sums(known)
 
     return sums
@@ -141,7 +160,7 @@ def plain_reading(_):
 
 def plain_rfm(_):
     """RFM with a function per customer (groupby.apply)."""
-    with common.database() as db:
+    with database(read_settings()) as db:
         frame = frame_of(db)
     frame, last = frame.astype({"customer_id": "str"}), frame["order_date"].max()
 
@@ -155,7 +174,7 @@ def lifetimes_summary(_):
     """lifetimes.summary_data_from_transaction_data."""
     from lifetimes.utils import summary_data_from_transaction_data as summary
 
-    with common.database() as db:
+    with database(read_settings()) as db:
         frame = frame_of(db).astype({"customer_id": "str"})
     return lambda _: summary(frame, "customer_id", "order_date", monetary_value_col="amount")
 
@@ -186,7 +205,7 @@ STAGES = {  # name: (what it is, the stage that it is compared with)
 def measure(stage: str, n: int) -> dict:
     """Run one stage in this process: seconds, rows where it did not do all, peak memory in MB."""
     action = STAGES[stage][0](n)
-    with common.database() as db:
+    with database(read_settings()) as db:
         start = time.perf_counter()
         rows = action(db)
         seconds = time.perf_counter() - start
@@ -202,7 +221,7 @@ def main() -> None:
     head = ("orders", "stage", "seconds", "a second", "peak MB", "times its floor")
     print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
     for n in map(int, sys.argv[1:] or (50_000, 1_000_000, 10_000_000)):
-        with tempfile.TemporaryDirectory() as folder, common.embedded_mongod(Path(folder, "mongodb")) as uri:
+        with tempfile.TemporaryDirectory() as folder, embedded_mongod(Path(folder, "mongodb")) as uri:
             env = os.environ | {"MONGO_URI": uri, "DATA_DIR": folder}
             done = {}
             for stage, (_, floor) in STAGES.items():
@@ -216,7 +235,7 @@ def main() -> None:
                 result = json.loads(run.stderr.splitlines()[-1])
                 if stage.startswith("**script 1"):
                     with MongoClient(uri) as client:
-                        loaded = result["rows"] = client[common.MONGO_DB].orders.count_documents({})
+                        loaded = result["rows"] = client[read_settings().mongo_db].orders.count_documents({})
                 if "drain" in stage or "reading" in stage:
                     result["rows"] = loaded
                 done[stage] = result

@@ -1,0 +1,1 @@
+"""The machinery behind the three numbered scripts, a module for each concern."""

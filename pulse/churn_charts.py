@@ -1,0 +1,121 @@
+"""The figures of script 3."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from pulse.charts import BLUE, GREY, ORANGE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw_churn(
+    test: pd.DataFrame, scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame], threshold: float
+) -> "dict[str, Figure]":
+    """Every figure of script 3 by its name; `scores` are the churn probabilities of the test rows."""
+    metrics = tables["churn_model_metrics"].set_index(["population", "model", "metric"])["value"].sort_index()
+    model = metrics["all", "logistic_regression"]
+    return {
+        "churn_roc_precision_recall": draw_curves(test, scores, model["roc_auc"]),
+        "churn_calibration": draw_calibration(tables["churn_calibration"], model["calibration_error"]),
+        "churn_confusion_matrix": draw_confusion(test["churned"], scores["logistic_regression"] >= threshold),
+        "churn_odds_ratios": draw_odds(tables["churn_coefficients"]),
+        "churn_profit_curve": draw_profit(tables["churn_profit_curve"]),
+    }
+
+
+def draw_curves(test: pd.DataFrame, scores: pd.DataFrame, auc: float) -> "Figure":
+    """The ROC and the precision-recall curve of the model and of recency alone."""
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    churned = test["churned"]
+    figure, (left, right) = new_figure(f"The model ranks a churner above a stayer {auc:.1%} of the time", ncols=2)
+    ranks = (("recency alone", test["recency_days"], GREY), ("model", scores["logistic_regression"], BLUE))
+    for label, rank, colour in ranks:
+        false_alarms, found, _ = roc_curve(churned, rank)
+        left.plot(false_alarms, found, color=colour, lw=2.5, label=label)
+        precision, recall, _ = precision_recall_curve(churned, rank)
+        right.plot(recall, precision, color=colour, lw=2.5, label=label)
+    left.plot([0, 1], [0, 1], color=GREY, ls=":", label="chance")
+    right.axhline(churned.mean(), color=GREY, ls=":", label="chance")
+    left.set(title="ROC", xlabel="Stayers called churned", ylabel="Churners called churned")
+    right.set(title="Precision and recall", xlabel="Recall", ylabel="Precision", ylim=(0, 1.02))
+    left.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def draw_calibration(bins: pd.DataFrame, error: float) -> "Figure":
+    """How often customers churned, against how often the model said they would."""
+    figure, axes = new_figure(f"Predicted and observed churn differ by {100 * error:.1f} points on average")
+    axes.plot([0, 1], [0, 1], color=GREY, ls=":", label="as predicted")
+    axes.scatter(bins["mean_predicted"], bins["observed_rate"], color=BLUE, s=90, label="as observed")
+    axes.set(xlabel=f"Mean predicted probability, in {len(bins)} groups of customers", ylabel="Share that churned")
+    axes.legend(frameon=False)
+    return figure
+
+
+def draw_confusion(churned: pd.Series, called: pd.Series) -> "Figure":
+    """Who churned against who was called churned."""
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    right, n = (churned == called).sum(), len(churned)
+    figure, axes = new_figure(f"The model was right about {right:,} of {n:,} customers ({right / n:.1%})")
+    ConfusionMatrixDisplay.from_predictions(
+        *(churned, called),
+        display_labels=["stayed", "churned"],
+        values_format=",d",
+        cmap="Blues",
+        colorbar=False,
+        im_kw={"aspect": "auto", "vmin": 0},
+        ax=axes,
+    )
+    axes.set(xlabel="Predicted", ylabel="Observed")
+    return figure
+
+
+def draw_odds(weights: pd.DataFrame) -> "Figure":
+    """What one standard deviation more of each term multiplies the odds of churn by, others equal."""
+    shown = weights.loc[weights["coefficient"].abs().nlargest(10).index].sort_values("odds_ratio")
+    top = shown.iloc[shown["coefficient"].abs().argmax()]
+    direction = "more" if top["coefficient"] > 0 else "less"
+    figure, axes = new_figure(
+        f"The strongest of {len(weights)} terms, {top['feature']}, goes with {direction} churn"
+    )
+    names = shown["feature"].str.replace(" ", " x ").str.replace("^2", " squared")
+    colours = np.where(shown["odds_ratio"] > 1, ORANGE, BLUE)
+    axes.hlines(names, 1, shown["odds_ratio"], color=colours, lw=3)
+    axes.scatter(shown["odds_ratio"], names, color=colours, s=90)
+    for row, odds in enumerate(shown["odds_ratio"]):
+        axes.annotate(f"{odds:.3g}", (odds, row), (0, 10), textcoords="offset points", ha="center", size=11)
+    axes.axvline(1, color=GREY, lw=1)
+    axes.set(
+        xscale="log",
+        xlabel="Odds ratio per standard deviation, logarithmic (below 1: less churn; above 1: more)",
+    )
+    axes.set_xticks([], minor=True)
+    axes.set_xticks([1], ["1"])
+    axes.margins(x=0.1, y=0.1)
+    return figure
+
+
+def draw_profit(curve: pd.DataFrame) -> "Figure":
+    """What contacting the list from the top is worth, and where to stop."""
+    n, worth = curve.loc[curve["is_best"], ["customers_contacted", "expected_profit"]].iloc[0]
+    title = f"Contacting the {n:,.0f} customers with the most revenue at risk is worth {worth:,.0f}"
+    figure, axes = new_figure(title if n else "Contacting customers does not pay at these costs")
+    axes.plot(curve["customers_contacted"], curve["expected_profit"], color=BLUE, lw=2.5)
+    axes.axhline(0, color=GREY, lw=1)
+    axes.scatter([n], [worth], color=ORANGE, s=90, zorder=3)
+    shown = curve.loc[curve["expected_profit"] >= -worth, "customers_contacted"].max()
+    axes.set(
+        xlabel="Customers contacted, those with the most revenue at risk first",
+        ylabel="Expected profit",
+        xlim=(0, max(shown, 1)),
+        ylim=(-1.1 * max(worth, 1), 1.2 * max(worth, 1)),
+    )
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    return figure

@@ -1,0 +1,160 @@
+"""Connecting to MongoDB, its errors in words, and trying again what a change of the primary disturbs."""
+
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TypeVar
+
+from pymongo import MongoClient, ReadPreference
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    InvalidName,
+    InvalidURI,
+    PyMongoError,
+)
+
+from common import Settings, fail, say
+from pulse.exports import require_writable
+from pulse.mongod import embedded_mongod
+
+SERVER_TIMEOUT_S = 15  # how long a server may take to answer
+EMBEDDED_TIMEOUT_S = 3  # one that is gone does not come back
+TRIES = 4  # how often to try what a change of the primary, or a load, can disturb
+
+CURSOR_LOST = (43, 175, 237)  # MongoDB's codes: the cursor's collection was dropped, say
+SERVER_LOST = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)  # those the driver retries once
+WRONG_PASSWORD = (18, 8000)  # AuthenticationFailed, here and on Atlas
+UNAUTHORIZED = 13
+
+Result = TypeVar("Result")
+
+
+class ReplacedError(PyMongoError):
+    """A load ended in the middle of a reading."""
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[Database]:
+    """The database MONGO_DB at MONGO_URI, or else in a mongod that lives as long as the block.
+
+    An error of MongoDB's inside the block ends the script with a sentence.
+    """
+    if settings.embedded:
+        require_writable(settings.data_path)
+    folder = settings.data_path / "mongodb"
+    with embedded_mongod(folder) if settings.embedded else nullcontext(settings.mongo_uri) as uri:
+        try:
+            client = connect(uri, settings)
+        except RuntimeError as error:
+            fail(str(error))
+        try:
+            with client:
+                client.admin.command("ping")
+                yield primary_database(client, settings.mongo_db)
+        except PyMongoError as error:
+            fail(describe_error(error, settings))
+
+
+def connect(uri: str, settings: Settings) -> MongoClient:
+    """A client of the server; a RuntimeError says, without the password, what is wrong with the address."""
+    timeout = EMBEDDED_TIMEOUT_S if settings.embedded else SERVER_TIMEOUT_S
+    try:
+        with warnings.catch_warnings():  # of an unknown option
+            warnings.simplefilter("error", UserWarning)
+            return MongoClient(uri, serverSelectionTimeoutMS=timeout * 1000, w="majority")
+    except OSError as error:
+        sentence = f"A file that MONGO_URI names, such as tlsCAFile, is not readable ({error.strerror}): fix it."
+    except (InvalidURI, ValueError, UserWarning):  # their words may quote the password
+        sentence = (
+            "MONGO_URI is not an address, with options, that MongoDB's driver knows: it should look like "
+            "mongodb+srv://user:password@cluster.example.net/, special characters of the "
+            "password percent-encoded (@ is %40)."
+        )
+    except PyMongoError as error:  # a name that the DNS does not know
+        sentence = describe_error(error, settings)
+    raise RuntimeError(sentence)
+
+
+def primary_database(client: MongoClient, name: str) -> Database:
+    """The database, read on the primary unless `read_session` chooses otherwise."""
+    return client.get_database(name, read_preference=ReadPreference.PRIMARY)
+
+
+@contextmanager
+def read_session(collection: Collection) -> Iterator[tuple[Collection, ClientSession]]:
+    """The collection with MONGO_URI's read preference, and a session whose reads see the last load."""
+    db = collection.database
+    with db.client.start_session(causal_consistency=True) as session:
+        db.command("ping", session=session)  # on the primary: a secondary first catches up with this
+        yield collection.with_options(read_preference=db.client.read_preference), session
+
+
+# --- trying again ---
+
+
+def retry(action: Callable[[], Result], settings: Settings, tries: int = TRIES) -> Result:
+    """What `action` returns; tried again, each time after a longer pause, where what stopped it will pass."""
+    for attempt in range(1, tries + 1):
+        try:
+            return action()
+        except PyMongoError as error:
+            lost = is_connection_lost(error)
+            passing = lost or isinstance(error, ReplacedError)
+            if attempt == tries or settings.embedded or not passing:
+                raise
+        reason = "the connection was lost" if lost else "the orders were replaced while they were read"
+        say("Waiting", f"{reason}: trying again ({attempt} of {tries - 1})")
+        time.sleep(2**attempt / 2)
+    raise AssertionError("tries is at least 1")
+
+
+def is_connection_lost(error: PyMongoError) -> bool:
+    """Whether the primary, the connection or a cursor went away, so that the next try may succeed."""
+    if isinstance(error, BulkWriteError):
+        return bool(error.details["writeConcernErrors"])
+    return isinstance(error, AutoReconnect) or getattr(error, "code", None) in (*CURSOR_LOST, *SERVER_LOST)
+
+
+# --- errors in words ---
+
+
+def describe_error(error: PyMongoError, settings: Settings) -> str:
+    """What is wrong with MongoDB and what to do, in one sentence that shows no password."""
+    code, server = getattr(error, "code", None), server_label(settings)
+    if code in WRONG_PASSWORD:
+        return "MongoDB refuses the user name or the password in MONGO_URI: check both."
+    if code == UNAUTHORIZED:
+        return (
+            f"MONGO_URI names no user, or one who lacks a right on the database {settings.mongo_db}: step 1 needs "
+            "the role readWrite, steps 2 and 3 the role read."
+        )
+    if isinstance(error, InvalidName):
+        return f"MONGO_DB={settings.mongo_db} is no name for a database: use letters, digits and underscores."
+    if "SSL" in str(error) or "TLS" in str(error):
+        return (
+            f"{server} and this computer do not trust each other's TLS: check tls and tlsCAFile (the file of "
+            "the authority that signed the server's certificate) in MONGO_URI."
+        )
+    if isinstance(error, (ConnectionFailure, ConfigurationError)):
+        return (
+            f"{server} does not answer: check MONGO_URI, that the server runs and that it lets this "
+            "computer in (Atlas: Network Access), or leave MONGO_URI out to use the embedded one."
+        )
+    return f"{server} reports: {str(error).split(', full error')[0]}."
+
+
+def server_label(settings: Settings) -> str:
+    """Where the data lies, in words; a password stands before an @."""
+    if settings.embedded:
+        return "The embedded MongoDB"
+    address, *options = re.split("[/?]", settings.mongo_uri.partition("://")[2], maxsplit=1)
+    unclear = "@" in "".join(options)  # an option's value, or a password with / or ? as they are
+    return "The MongoDB of MONGO_URI" if unclear else "MongoDB at " + address.rpartition("@")[2]

@@ -1,0 +1,112 @@
+"""Writing data/: CSV files and figures, each whole or not at all, and the manifest of runs (runs.csv)."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from common import ROOT, fail, say
+
+if TYPE_CHECKING:  # slow to import, and script 1 draws nothing
+    from matplotlib.figure import Figure
+
+FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet run a text
+CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}  # Unicode's pictures of them
+MANIFEST = ("script", "as_of", "orders", "orders_id", "state")  # the columns of runs.csv
+WRITING, COMPLETE = "writing", "complete"  # its states
+
+
+def require_writable(folder: Path) -> None:
+    """Stop, before any work is done, where the folder cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        fail(f"The folder {folder} cannot be written to ({error.strerror}): free it, or set DATA_DIR.")
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A temporary path whose file takes the place of `path` once the block has written all of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        fail(f"{path} cannot be written ({error.strerror}): close it elsewhere, or free it, and run again.")
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(
+    folder: Path,
+    tables: Mapping[str, pd.DataFrame],
+    figures: "Mapping[str, Figure]",
+    run: dict[str, str],
+) -> None:
+    """Write the tables as <name>.csv and the figures as figures/<name>.png, each whole.
+
+    CSV: UTF-8, comma, dot decimals, ISO dates, no index. The same content gives the same bytes. Before
+    and after, the script's `run` (see manifest_row) goes into runs.csv, as "writing" and "complete".
+    """
+    write_manifest_row(folder, run | {"state": WRITING})
+    for name, table in tables.items():
+        write_csv(folder / f"{name}.csv", table)
+    for name, figure in figures.items():
+        with atomic_write(folder / "figures" / f"{name}.png") as path:
+            figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
+    write_manifest_row(folder, run | {"state": COMPLETE})
+    shown = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
+    say("Saved", f"{len(tables)} CSV files and {len(figures)} figures in {shown}")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write the table, whole; texts as escape_formulas has them, and 0 for what came to -0."""
+    texts, floats = table.select_dtypes(["object", "string"]), table.select_dtypes("float")
+    written = {str(name): escape_formulas(texts[name]) for name in texts}
+    written |= {str(name): floats[name] + 0.0 for name in floats}
+    with atomic_write(path) as temporary:
+        table.assign(**written).to_csv(temporary, index=False, lineterminator="\n", date_format="%Y-%m-%d")
+
+
+def escape_formulas(texts: pd.Series) -> pd.Series:
+    """Texts on one line each that no spreadsheet runs: control characters become their pictures (U+2400
+    and on), so that different texts stay different, and ' goes before a formula's first character."""
+    texts = texts.str.translate(CONTROL_PICTURES)
+    return texts.mask(texts.str.startswith(FORMULA, na=False), "'" + texts)
+
+
+# --- the manifest ---
+
+
+def manifest_row(script: str, as_of: pd.Timestamp, orders: int, fingerprint: int) -> dict[str, str]:
+    """A script's row in runs.csv, but for its state: which orders its files are of.
+
+    Equal orders, in any order, have an equal fingerprint.
+    """
+    return {
+        "script": script,
+        "as_of": f"{as_of:%Y-%m-%d}",
+        "orders": f"{orders}",
+        "orders_id": f"{fingerprint:016x}",
+    }
+
+
+def read_manifest(folder: Path) -> dict[str, dict]:
+    """{script: its row in runs.csv}: which orders the CSV files are of, and whether all are written."""
+    try:
+        rows = pd.read_csv(folder / "runs.csv", dtype=str).to_dict("records")
+    except (OSError, ValueError):  # not there, or not as it was written
+        rows = []
+    return {row["script"]: row for row in rows if row.keys() == set(MANIFEST)}
+
+
+def write_manifest_row(folder: Path, row: dict[str, str]) -> None:
+    """Put the row in its script's place in runs.csv."""
+    rows = read_manifest(folder) | {row["script"]: row}
+    write_csv(folder / "runs.csv", pd.DataFrame([rows[script] for script in sorted(rows)]))

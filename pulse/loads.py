@@ -1,0 +1,207 @@
+"""How a load takes the place of another, all or nothing: the writer's side and the reader's.
+
+A load goes into staging collections, whose names no other load has. `pulse_loads` holds a record of each
+collection that script 1 wrote, under the collection's own id: that is how the scripts know their own.
+Once a load is complete and on disk, one more document there, the switch, makes it count. From then on
+readers look for each collection under its staging name first, while the writer renames them over the
+old ones. Each step can be done twice with the same result, so a lost connection or a killed script
+leaves the old load or the new one, and the next run of script 1 finishes the renames.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.write_concern import WriteConcern
+
+from common import Settings, fail
+from pulse.database import ReplacedError, Result, retry
+
+COLLECTIONS = ("customers", "simulation_truth", "orders")  # what a load replaces, orders last
+RECORDS = "pulse_loads"
+STAGING = "pulse_staging_"  # before the names of new collections until they are in their places
+SWITCH = "switching"  # the _id of the document that makes a load count
+NO_SUCH_COLLECTION = 26  # MongoDB's code
+ABANDONED = timedelta(days=1)  # on a server, another run may still be filling a younger staging collection
+
+Block = dict[str, list[dict]]  # {collection: documents}
+
+
+class Source(NamedTuple):
+    """What is loaded: where it came from in words, its documents, and {reason: rows left out of a file}."""
+
+    origin: str
+    blocks: Iterator[Block]
+    rejects: dict[str, int]
+
+
+# --- records ---
+
+
+def collection_id(db: Database, name: str) -> Any:
+    """What tells this very collection from any other that has, or had, its name."""
+    for found in db.list_collections(filter={"name": name}):
+        return found["info"].get("uuid", name)
+    return name
+
+
+def load_record(db: Database, name: str) -> dict | None:
+    """What script 1 recorded when it wrote this very collection; None for one of another origin."""
+    return db[RECORDS].find_one({"_id": collection_id(db, name)})
+
+
+def refuse_foreign_collections(db: Database) -> None:
+    """Stop where a load would replace documents that script 1 did not write."""
+    for name in set(COLLECTIONS) & set(db.list_collection_names()):
+        record = load_record(db, name)
+        if not record or record["documents"] != db[name].count_documents({}):
+            fail(
+                f"The collection {name} of the database {db.name} holds documents that this script did not "
+                "write, and stays as it is: name another database in MONGO_DB."
+            )
+
+
+# --- the reader's side ---
+
+
+def active_collection(db: Database, name: str) -> Collection:
+    """The collection of this name that counts: the one that waits for its rename, if there is one."""
+    switch = db[RECORDS].find_one({"_id": SWITCH}) or {"staging": {}}
+    waiting = switch["staging"].get(name)
+    return db[waiting if waiting in db.list_collection_names() else name]
+
+
+def consistent_read(db: Database, settings: Settings, read: Callable[[], Result]) -> Result:
+    """What `read` returns, all of it from one load; it is read again where a load ended in between."""
+
+    def read_between_loads() -> Result:
+        before = load_version(db)
+        result = read()
+        if load_version(db) != before:
+            raise ReplacedError("the orders were replaced again and again while they were read, wait for step 1")
+        return result
+
+    return retry(read_between_loads, settings)
+
+
+def load_version(db: Database) -> tuple[dict[str, str], dict | None]:
+    """What changes when a load takes the place of another."""
+    ids = {each["name"]: str(each["info"].get("uuid")) for each in db.list_collections()}
+    placed = {name: uuid for name, uuid in ids.items() if not name.startswith(STAGING)}
+    return placed, db[RECORDS].find_one({"_id": SWITCH})
+
+
+# --- the writer's side ---
+
+
+def load(db: Database, settings: Settings, source: Source) -> dict[str, int]:
+    """Put the source's documents in place of the earlier ones; returns {collection: documents}."""
+    retry(partial(drop_abandoned, db, settings), settings)
+    staging = {name: f"{STAGING}{name}_{uuid4().hex[:12]}" for name in COLLECTIONS}
+    for name, place in staging.items():
+        retry(partial(create_staging, db, name, place), settings)
+    counts = insert_blocks(db, settings, staging, source.blocks)
+    if counts["orders"] > settings.orders_per_range:  # scripts 2 and 3 will read ranges of customers
+        retry(partial(db[staging["orders"]].create_index, "customer_id"), settings)
+    notes = {"origin": source.origin, "left_out": source.rejects}
+    retry(partial(complete, db, counts, staging, notes), settings)
+    retry(partial(finish_switch, db), settings)
+    return counts
+
+
+def drop_abandoned(db: Database, settings: Settings) -> None:
+    """Drop the staging collections that a killed run has left."""
+    age = timedelta(0) if settings.embedded else ABANDONED
+    for place in db.list_collection_names(filter={"name": {"$regex": f"^{STAGING}"}}):
+        record = load_record(db, place)
+        old = {"_id": collection_id(db, place), "begun": {"$lt": datetime.now(UTC) - age}}
+        without_record = settings.embedded and not record and not db[place].find_one()  # killed before it
+        if db[RECORDS].delete_one(old).deleted_count or without_record:
+            db.drop_collection(place)
+
+
+def create_staging(db: Database, name: str, place: str) -> None:
+    """Create an empty collection and record that it is ours."""
+    if place not in db.list_collection_names():
+        db.create_collection(place)
+    record = {"collection": name, "staging": place, "begun": datetime.now(UTC)}
+    db[RECORDS].update_one({"_id": collection_id(db, place)}, {"$set": record}, upsert=True)
+
+
+def insert_blocks(db: Database, settings: Settings, staging: dict[str, str], blocks: Iterator[Block]) -> dict:
+    """Insert each block while the next one is made; returns {collection: documents}."""
+    counts = dict.fromkeys(COLLECTIONS, 0)
+    with ThreadPoolExecutor(1) as writer:
+        running: Future | None = None
+        for block in blocks:
+            for name, documents in block.items():
+                counts[name] += len(documents)
+            if running:
+                running.result()
+            running = writer.submit(insert_block, db, settings, staging, block)
+        if running:
+            running.result()
+    return counts
+
+
+def insert_block(db: Database, settings: Settings, staging: dict[str, str], block: Block) -> None:
+    """Insert the documents of each collection into its staging one."""
+    for name, documents in block.items():
+        if documents:
+            insert(db[staging[name]], documents, settings)
+
+
+def insert(into: Collection, documents: list[dict], settings: Settings) -> None:
+    """Insert the documents, each once, however often the connection is lost."""
+    attempts = 0
+
+    def attempt() -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts > 1:  # some may have come in before the connection was lost
+            into.delete_many({"_id": {"$in": [document["_id"] for document in documents]}})
+        into.insert_many(documents, ordered=False)
+
+    retry(attempt, settings)
+
+
+def complete(db: Database, counts: dict[str, int], staging: dict[str, str], notes: dict[str, Any]) -> None:
+    """Once every document is there, write the switch, onto the disk: from it on, this load counts."""
+    ids = [collection_id(db, place) for place in staging.values()]
+    if db[RECORDS].find_one({"_id": SWITCH, "loads": ids}):
+        return  # an earlier try did it
+    for load_id, (name, place) in zip(ids, staging.items(), strict=True):
+        found = db[place].count_documents({})
+        if found != counts[name]:
+            fail(f"{found:,} of {counts[name]:,} new {name} are in {place}: who changed that? Run this again.")
+        db[RECORDS].update_one({"_id": load_id}, {"$set": {"documents": found, **notes}})
+    finish_switch(db)  # what another run has just completed
+    refuse_foreign_collections(db)  # somebody may have written there since
+    replaced = [collection_id(db, name) for name in COLLECTIONS]
+    on_disk = db[RECORDS].with_options(write_concern=WriteConcern("majority", j=True))
+    try:
+        on_disk.insert_one({"_id": SWITCH, "staging": staging, "loads": ids, "replaced": replaced})
+    except DuplicateKeyError:
+        fail(f"Another run has loaded {db.name} at the same moment: run this again, if it is still wanted.")
+
+
+def finish_switch(db: Database) -> None:
+    """Move a complete load that still waits into its place, and forget the one before."""
+    switch = db[RECORDS].find_one({"_id": SWITCH})
+    if not switch:
+        return
+    for name, place in switch["staging"].items():
+        if place in db.list_collection_names():
+            try:
+                db[place].rename(name, dropTarget=True)
+            except OperationFailure as error:
+                if error.code != NO_SUCH_COLLECTION:  # else another run has moved it since
+                    raise
+    db[RECORDS].delete_many({"_id": {"$in": switch["replaced"]}})
+    db[RECORDS].delete_one({"_id": SWITCH, "loads": switch["loads"]})

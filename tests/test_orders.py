@@ -1,0 +1,282 @@
+"""pulse/orders.py: every type of id, amount and time that MongoDB may hold, and what counts as revenue."""
+
+from datetime import datetime
+
+import pandas as pd
+import pytest
+from bson import Decimal128, Int64, ObjectId
+from conftest import make_orders, read_all
+
+from common import read_settings
+from pulse.orders import NOT_COMPLETED, Audit, add_audits, plan_reading, read_customers, read_range
+
+DAY = datetime(2024, 3, 5, 12)
+
+
+def test_ids_and_amounts_of_every_type_are_read(db):
+    oid = ObjectId()
+    db.orders.insert_many(
+        [
+            {"customer_id": 7, "order_date": DAY, "total": 10, "status": "completed"},
+            {"customer_id": "0007", "order_date": DAY, "total": 1.5, "status": "Cancelled"},
+            {"customer_id": oid, "order_date": DAY, "total": Decimal128("2.25")},
+            {"customer_id": Int64(2**40), "order_date": DAY, "total": Int64(-3), "status": "completed"},
+        ]
+    )
+    orders, audit, reading = read_all(db)
+    assert list(orders["customer_id"]) == ["7", "0007", str(oid), str(2**40)]
+    assert list(orders["amount"]) == [10.0, 1.5, 2.25, -3.0]
+    assert list(orders["completed"]) == [True, False, True, False]
+    assert reading.as_of == pd.Timestamp("2024-03-06")
+    assert audit.excluded["rows"].sum() == 0
+
+
+def test_every_order_is_analysed_or_counted_as_left_out(db):
+    db.orders.insert_many(
+        [
+            {"customer_id": "a", "order_date": DAY, "total": 1.0},
+            {"order_date": DAY, "total": 2.0},
+            {"customer_id": "", "order_date": DAY, "total": 3.0},
+            {"customer_id": "a", "order_date": "no date", "total": 4.0},
+            {"customer_id": "a", "order_date": DAY, "total": "five"},
+            {"customer_id": "a", "order_date": DAY, "total": float("inf")},
+            {"customer_id": "a", "order_date": DAY, "total": float("nan")},
+            {"customer_id": "a", "order_date": datetime(2024, 3, 6), "total": 6.0},
+        ]
+    )
+    orders, audit, _ = read_all(db, pd.Timestamp("2024-03-06"))
+    assert list(orders["amount"]) == [1.0, 2.0, 3.0]
+    assert list(orders["customer_id"].isna()) == [False, True, True]  # guests
+    assert audit.orders == 3
+    assert audit.excluded["rows"].to_dict() == {
+        "no readable order_date": 1,
+        "no readable total": 3,
+        "on or after as_of": 1,
+    }
+    assert list(audit.excluded["amount"]) == [4.0, 0.0, 6.0]  # what is no number adds nothing
+
+
+def test_a_date_outside_1900_to_2100_is_an_error(db):
+    days = [datetime(1899, 12, 31, 23), datetime(1900, 1, 1), datetime(2099, 12, 31, 23), datetime(2100, 1, 1)]
+    db.orders.insert_many([{"customer_id": "a", "order_date": day, "total": 1.0} for day in days])
+    orders, audit, reading = read_all(db)
+    assert list(orders["order_date"]) == days[1:3]
+    assert reading.as_of == pd.Timestamp("2100-01-01")
+    assert audit.excluded["rows"].to_dict() == {"no readable order_date": 2}
+
+
+def test_as_of_cannot_be_later_than_the_data(db, settings, capsys):
+    db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": 1.0})
+    with pytest.raises(SystemExit) as stopped:
+        plan_reading(db, settings, pd.Timestamp("2024-03-07"))
+    assert stopped.value.code == 2
+    assert "end before 2024-03-06" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [
+        ({"customer_id": None, "order_date": DAY, "total": 1.0}, "No completed order of a customer"),
+        ({"customer_id": "a", "order_date": DAY, "total": "one"}, "left out: 1 no readable total"),
+        ({"customer_id": "a", "order_date": DAY, "total": 1.0, "status": "wc-Failed"}, "No completed order of a"),
+        ({"customer_id": "a", "order_date": "yesterday", "total": 1.0}, "has a date in the field order_date"),
+    ],
+)
+def test_orders_of_which_none_can_be_used_get_a_sentence(db, capsys, order, says):
+    db.orders.insert_one(order)
+    with pytest.raises(SystemExit) as stopped:
+        read_all(db)
+    assert stopped.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_no_orders_at_all_get_a_sentence(db, settings, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        plan_reading(db, settings, None)
+    assert stopped.value.code == 2
+    assert "The collection orders in the database test is empty" in capsys.readouterr().err
+
+
+def test_several_currencies_are_refused_or_one_is_chosen(db, monkeypatch, capsys):
+    for currency, total in (("EUR", 1.0), ("gbp", 2.0), ("GBP", 3.0)):
+        db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": total, "currency": currency})
+    with pytest.raises(SystemExit) as stopped:
+        read_all(db)
+    assert stopped.value.code == 2
+    assert "GBP (2), EUR (1): choose one with REPORT_CURRENCY" in capsys.readouterr().err
+    monkeypatch.setenv("REPORT_CURRENCY", "gbp")
+    orders, audit, _ = read_all(db)
+    assert list(orders["amount"]) == [2.0, 3.0]
+    assert audit.excluded.reset_index().to_dict("records") == [
+        {"check": "in another currency", "rows": 1, "amount": 1.0}
+    ]
+
+
+def test_fields_can_have_other_names_and_places(db, monkeypatch):
+    """A shop's own layout, with an ObjectId, a Decimal128 and nested fields."""
+    buyer = ObjectId()
+    line = {"group": "Toys", "n": 2, "each": Decimal128("1.50")}
+    db.sales.insert_one(
+        {
+            "buyer": {"id": buyer},
+            "at": DAY,
+            "paid": {"sum": Decimal128("3.00")},
+            "state": "Canceled",
+            "lines": [line],
+        }
+    )
+    db.sales.insert_one({"buyer": {"id": buyer}, "at": DAY, "paid": {"sum": 4}, "state": "shipped", "lines": []})
+    db.people.insert_one({"ref": buyer, "address": {"land": "Chile"}, "since": datetime(2024, 1, 2)})
+    monkeypatch.setenv("ORDERS_COLLECTION", "sales")
+    monkeypatch.setenv("CUSTOMERS_COLLECTION", "people")
+    mapping = "customer_id=buyer.id, order_date=at, total=paid.sum, status=state, items=lines"
+    monkeypatch.setenv("ORDER_FIELDS", mapping + ", category=group, quantity=n, unit_price=each")
+    monkeypatch.setenv("CUSTOMER_FIELDS", "customer_id=ref, country=address.land, signup_date=since")
+    orders, _, _ = read_all(db, items=True)
+    assert list(orders["customer_id"]) == [str(buyer)] * 2
+    assert list(orders["amount"]) == [3.0, 4.0]
+    assert list(orders["completed"]) == [False, True]
+    assert orders["items"][0] == [{"category": "Toys", "quantity": 2.0, "unit_price": 1.5}]
+    customers = read_customers(db, read_settings())
+    assert customers[["customer_id", "country"]].to_dict("records") == [
+        {"customer_id": str(buyer), "country": "Chile"}
+    ]
+    assert customers["signup_date"][0] == pd.Timestamp("2024-01-02")
+
+
+def test_a_field_that_is_none_of_ours_is_refused(db, monkeypatch, capsys):
+    monkeypatch.setenv("ORDER_FIELDS", "price=paid")
+    with pytest.raises(SystemExit) as stopped:
+        read_all(db)
+    assert stopped.value.code == 2
+    assert "ORDER_FIELDS has 'price=paid'" in capsys.readouterr().err
+
+
+def test_report_timezone_decides_the_day(db, monkeypatch):
+    db.orders.insert_one({"customer_id": "a", "order_date": datetime(2024, 1, 31, 12), "total": 1.0})
+    monkeypatch.setenv("REPORT_TIMEZONE", "Pacific/Auckland")
+    orders, _, reading = read_all(db)
+    assert orders["order_date"][0] == pd.Timestamp("2024-02-01 01:00")
+    assert reading.as_of == pd.Timestamp("2024-02-02")
+
+
+def test_items_come_as_lists(db):
+    line = {"product_id": "P1", "category": "Toys", "quantity": 2, "unit_price": Decimal128("1.50")}
+    db.orders.insert_many(
+        [
+            {"customer_id": "a", "order_date": DAY, "total": 3.0, "channel": "web", "items": [line, {}]},
+            {"customer_id": "a", "order_date": DAY, "total": 3.0},
+        ]
+    )
+    orders, _, _ = read_all(db, items=True)
+    assert list(orders["items"].list.len()) == [2, 0]
+    first = orders["items"].list.flatten().iloc[0]
+    assert first == {"category": "Toys", "quantity": 2.0, "unit_price": 1.5}
+
+
+def test_completed_gross_refund_and_net():
+    rows = [
+        ("a", "2024-01-01", amount, status)
+        for status in ("shipped", *NOT_COMPLETED)
+        for amount in (8.0, 0.0, -3.0)
+    ]
+    orders = make_orders(*rows)
+    assert list(orders["completed"]) == [True, True, False] + [False] * 3 * len(NOT_COMPLETED)
+    assert list(orders["gross"]) == [8.0, 0.0, 0.0] + [0.0] * 3 * len(NOT_COMPLETED)
+    assert list(orders["refund"]) == [0.0, 0.0, -3.0] * (1 + len(NOT_COMPLETED))
+    assert list(orders["net"]) == [8.0, 0.0, -3.0] + [0.0, 0.0, -3.0] * len(NOT_COMPLETED)
+
+
+def test_statuses_and_missing_texts_have_one_spelling(db):
+    statuses = ["wc-Completed", " completed ", None, "", "WC-Failed", "Refunded"]
+    db.orders.insert_many(
+        [{"customer_id": "a", "order_date": DAY, "total": 1.0, "status": status} for status in statuses]
+    )
+    orders, _, _ = read_all(db)
+    assert list(orders["status"]) == ["completed", "completed", "none", "none", "failed", "refunded"]
+    assert list(orders["status"].cat.categories) == ["completed", "failed", "none", "refunded"]
+
+
+def test_make_orders_looks_like_read_range(db):
+    """The hand-written frames of the other tests have the columns of the real ones."""
+    db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": 1.0, "status": "completed"})
+    orders, _, _ = read_all(db)
+    made = make_orders(("a", "2024-03-05 12:00", 1.0))
+    assert sorted(orders) == sorted(made)
+    for name in orders:
+        assert list(orders[name]) == list(made[name]), name
+        assert (orders[name].dtype == "category") == (made[name].dtype == "category"), name
+
+
+# --- the audit ---
+
+
+def test_equal_orders_have_an_equal_fingerprint_in_any_order(db, settings):
+    rows = [{"customer_id": str(n), "order_date": DAY, "total": float(n), "status": "paid"} for n in range(20)]
+    found = []
+    for collection in (rows, rows[::-1], [*rows[:-1], rows[-1] | {"total": 1.5}], rows[:-1]):
+        db.orders.drop()
+        db.orders.insert_many([dict(row) for row in collection])
+        found.append(read_all(db)[1].fingerprint)
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+
+
+def test_the_audits_of_two_ranges_add_up(db, settings):
+    db.orders.insert_many(
+        [
+            {"customer_id": who, "order_date": when, "total": 2.0}
+            for who, when in (("a", DAY), ("b", DAY), ("b", "?"), ("c", "?"), ("c", DAY))
+        ]
+    )
+    reading = plan_reading(db, settings, None)
+    filters = ({}, {"customer_id": "a"}, {"customer_id": {"$ne": "a"}})
+    whole, *parts = (read_range(db, reading, where)[1] for where in filters)
+    together = add_audits(parts, reading, settings)
+    assert (together.orders, together.fingerprint) == (whole.orders, whole.fingerprint) == (3, whole.fingerprint)
+    assert (
+        together.excluded.to_dict()
+        == whole.excluded.to_dict()
+        == {
+            "rows": {"no readable order_date": 2},
+            "amount": {"no readable order_date": 4.0},
+        }
+    )
+
+
+def test_a_fingerprint_stays_below_2_to_the_64(db, settings):
+    db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": 1.0})
+    reading = plan_reading(db, settings, None)
+    _, audit = read_range(db, reading, {})
+    large = Audit(audit.orders, 2**64 - 1, True, audit.excluded)
+    assert add_audits([large, large], reading, settings).fingerprint == 2**64 - 2
+
+
+# --- customers ---
+
+
+def test_customers_without_an_id_or_a_sign_up_do_not_move_the_others(db, monkeypatch):
+    day = datetime(2024, 1, 1)
+    db.customers.insert_many([{"ref": 1, "signup_date": day}, {"ref": "2"}, {"name": "x"}])
+    monkeypatch.setenv("CUSTOMER_FIELDS", "customer_id=ref")
+    monkeypatch.setenv("REPORT_TIMEZONE", "America/New_York")
+    customers = read_customers(db, read_settings())
+    assert list(customers["customer_id"]) == ["1", "2"]
+    assert customers["signup_date"][0] == pd.Timestamp("2024-01-01")
+
+
+def test_sign_ups_that_are_times_are_days_of_the_reports_time_zone(db, monkeypatch):
+    db.customers.insert_many(
+        [{"_id": 1, "signup_date": datetime(2024, 1, 1, 3)}, {"_id": 2, "signup_date": datetime(2024, 1, 1)}]
+    )
+    monkeypatch.setenv("REPORT_TIMEZONE", "America/New_York")
+    customers = read_customers(db, read_settings())
+    assert list(customers["signup_date"]) == [pd.Timestamp("2023-12-31")] * 2
+
+
+def test_two_customers_of_one_id_get_a_sentence(db, settings, capsys):
+    db.customers.insert_many([{"_id": 7}, {"_id": "7"}])
+    with pytest.raises(SystemExit) as stopped:
+        read_customers(db, settings)
+    assert stopped.value.code == 2
+    assert "Two documents in customers have the customer id 7 (as text)" in capsys.readouterr().err

@@ -1,0 +1,144 @@
+"""pulse/reconcile.py: every total that disagrees with the orders that were read stops the script."""
+
+import pandas as pd
+import pytest
+from conftest import make_orders
+
+from pulse.columns import ARROW
+from pulse.reconcile import (
+    BUYERS,
+    GROSS,
+    GUESTS,
+    NET,
+    NET_OF_BUYERS,
+    REFUNDS,
+    REFUNDS_OF_NOBODY,
+    Check,
+    reconcile,
+    require_agreement,
+    status_sums,
+    table_checks,
+    total_sums,
+)
+
+AS_OF = pd.Timestamp("2024-03-01")
+# a and b buy, a gets some back; c has only cancelled, d only a refund; two guests.
+ROWS = (
+    ("a", "2024-01-05", 10.01),
+    ("a", "2024-02-05", 20.0, "shipped"),
+    ("a", "2024-02-06", -5.0, "refunded"),
+    ("b", "2024-02-07", 7.5),
+    ("c", "2024-02-08", 9.0, "cancelled"),
+    ("d", "2024-02-09", -2.0, "refunded"),
+    (None, "2024-02-10", 3.0),
+    (None, "2024-02-11", -1.0, "refunded"),
+)
+EXCLUDED = pd.DataFrame({"rows": [4], "amount": [12.5]}, index=pd.Index(["no readable total"], name="check"))
+
+
+@pytest.fixture
+def shop(analysis) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """The tables of script 2 and the sums they are made of."""
+    orders = make_orders(*ROWS)
+    nothing = pd.Series(index=orders.index, dtype="category")
+    items = pd.Series([[]] * len(orders), dtype=pd.ArrowDtype(ARROW["items"]))
+    nobodys_home = pd.Series(index=pd.Index([], dtype="str"), dtype="category")
+    sums = analysis.order_sums(orders.assign(country=nothing, channel=nothing, items=items), AS_OF, nobodys_home)
+    tables = {
+        "rfm_analysis": analysis.rfm_analysis(sums["customers"], AS_OF).reset_index(),
+        "cohort_retention": analysis.cohort_retention(sums["cohorts"], AS_OF),
+        "monthly_kpis": analysis.monthly_kpis(sums["months"], AS_OF),
+        "revenue_drivers": analysis.revenue_drivers(sums["drivers"]),
+    }
+    return tables, sums
+
+
+def test_totals_of_four_customers_and_two_guests():
+    found = {name: (n, round(amount, 2)) for name, n, amount in total_sums(make_orders(*ROWS)).itertuples()}
+    assert found == {
+        REFUNDS: (3, -8.0),
+        GUESTS: (2, 2.0),
+        REFUNDS_OF_NOBODY: (1, -2.0),
+        NET: (4, 32.51),
+        GROSS: (4, 40.51),
+        NET_OF_BUYERS: (3, 32.51),
+        BUYERS: (2, 0.0),
+    }
+
+
+def test_statuses_are_counted_without_refunds():
+    found = status_sums(make_orders(*ROWS))
+    assert found.round(2).to_dict("index") == {
+        "cancelled": {"rows": 1, "amount": 9.0, "completed": 0},
+        "completed": {"rows": 3, "amount": 20.51, "completed": 3},
+        "refunded": {"rows": 0, "amount": 0.0, "completed": 0},
+        "shipped": {"rows": 1, "amount": 20.0, "completed": 1},
+    }
+
+
+def test_honest_tables_agree_and_every_row_is_accounted_for(shop, capsys):
+    quality = reconcile(*shop, EXCLUDED, {"unreadable amount": 3})
+    assert list(quality) == ["check", "rows", "amount", "status"]
+    assert quality.fillna({"amount": -999}).values.tolist() == [
+        ["import: unreadable amount", 3, -999.0, "noted"],
+        ["no readable total", 4, 12.5, "left out"],
+        ["status cancelled, amount 0 or more", 1, 9.0, "counted"],
+        ["status completed, amount 0 or more", 3, 20.51, "counted"],
+        ["status refunded, amount 0 or more", 0, 0.0, "counted"],
+        ["status shipped, amount 0 or more", 1, 20.0, "counted"],
+        [REFUNDS, 3, -8.0, "counted"],
+        [GUESTS, 2, 2.0, "counted"],
+        [REFUNDS_OF_NOBODY, 1, -2.0, "counted"],
+        ["orders in monthly_kpis", 4, 32.51, "reconciled"],
+        ["orders in cohort_retention", 3, 32.51, "reconciled"],
+        ["orders in rfm_analysis", 3, 32.51, "reconciled"],
+        ["gross revenue in revenue_drivers", 4, 40.51, "reconciled"],
+        ["customers in monthly_kpis", 2, 0.0, "reconciled"],
+        ["customers in cohort_retention", 2, 0.0, "reconciled"],
+    ]
+    said = "Checked   4 orders are completed (status completed, shipped), net revenue 32.51: all tables agree\n"
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    "tampered",
+    [
+        *("monthly_kpis orders", "monthly_kpis net_revenue", "monthly_kpis new_customers"),
+        *("cohort_retention orders", "cohort_retention net_revenue", "cohort_retention cohort_size"),
+        *("rfm_analysis frequency", "rfm_analysis monetary", "revenue_drivers revenue"),
+    ],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_tampered_total_stops_the_run(shop, tampered, sign, capsys):
+    """One figure of one table is a cent, or one, off: nothing comes back that could be saved."""
+    tables, sums = shop
+    name, column = tampered.split()
+    table = tables[name].reset_index(drop=True)
+    table.loc[0, column] += sign * (0.01 if table[column].dtype == float else 1)
+    with pytest.raises(SystemExit) as stopped:
+        reconcile(tables | {name: table}, sums, EXCLUDED, {})
+    assert stopped.value.code == 2
+    printed = capsys.readouterr()
+    assert "nothing was saved" in printed.err
+    assert "all tables agree" not in printed.out
+
+
+def test_figures_that_disagree_are_said(shop, capsys):
+    tables, sums = shop
+    checks = [*table_checks(tables), Check("orders in x", 5, 1234.5, NET)]
+    with pytest.raises(SystemExit):
+        require_agreement(checks, sums["totals"])
+    assert "The orders in x are 5 with 1,234.50, and 4 with 32.51 were read" in capsys.readouterr().err
+
+
+def test_half_a_cent_of_rounding_is_no_disagreement(shop):
+    totals = shop[1]["totals"]
+    require_agreement([Check("x", 4, 32.51 + 0.004, NET), Check("x", 4, 32.51 - 0.004, NET)], totals)
+    for off in (0.006, -0.006):
+        with pytest.raises(SystemExit):
+            require_agreement([Check("x", 4, 32.51 + off, NET)], totals)
+
+
+def test_a_sum_that_is_missing_stops_the_run(shop):
+    with pytest.raises(SystemExit):
+        require_agreement([Check("x", 4, float("nan"), NET)], shop[1]["totals"])
