@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from pymongo.database import Database
 
-from common import Settings, as_of_parser, parse_arguments, read_settings, run, say
-from pulse.charts import draw_analysis, load_seaborn_meanwhile
+from common import Settings, as_of_parser, parse_arguments, preload, read_settings, run, say
+from pulse.charts import draw_analysis
 from pulse.database import database
 from pulse.exports import manifest_row, require_writable, save
 from pulse.loads import active_collection, consistent_read, load_record
@@ -55,7 +55,7 @@ class Shop(NamedTuple):
 def main() -> None:
     args, settings = parse_arguments(as_of_parser(__doc__.splitlines()[0])), read_settings()
     require_writable(settings.data_path)
-    load_seaborn_meanwhile()
+    preload("seaborn")
     with database(settings) as db:
         shop = consistent_read(db, settings, partial(read_shop, db, settings, args.as_of))
 

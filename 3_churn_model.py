@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from pymongo.database import Database
 
-from common import Settings, as_of_parser, fail, int_between, parse_arguments, read_settings, run, say
+from common import Settings, as_of_parser, fail, int_between, parse_arguments, preload, read_settings, run, say
 from pulse import evaluation
 from pulse.churn_charts import draw_churn
 from pulse.contacts import Campaign, contact_list, profit_curve, reasons, report_money, segments_of
@@ -94,6 +94,7 @@ def main() -> None:
     args, settings = arguments(), read_settings()
     horizon = pd.Timedelta(days=args.horizon)
     require_writable(settings.data_path)
+    preload("sklearn.ensemble", "sklearn.compose", "matplotlib.figure")
     with database(settings) as db:
         shop = consistent_read(db, settings, partial(read_shop, db, settings, args.as_of, horizon))
     row = manifest_row(Path(__file__).name, shop.as_of, shop.audit.orders, shop.audit.fingerprint)

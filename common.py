@@ -8,8 +8,11 @@ import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
@@ -60,9 +63,7 @@ class Settings:
         try:
             return ZoneInfo(self.report_timezone)
         except (KeyError, ValueError, OSError):  # no such key; a key that is no path; a key that is a folder
-            fail(
-                f"REPORT_TIMEZONE={self.report_timezone} is no time zone: use an IANA name, such as Europe/Paris."
-            )
+            fail(f"REPORT_TIMEZONE={self.report_timezone} is no time zone: use a name such as Europe/Paris.")
 
     @property
     def orders_per_range(self) -> int:
@@ -101,6 +102,17 @@ def fail(sentence: str) -> NoReturn:
     """End the script over something its user can fix: one sentence on stderr, exit code 2."""
     print(f"Error: {sentence}", file=sys.stderr)
     sys.exit(2)
+
+
+def preload(*modules: str) -> None:
+    """Import what is slow to import in a thread of its own, while MongoDB starts and answers."""
+
+    def load() -> None:
+        with suppress(Exception):  # a script may end before it is done; else the next import fails as well
+            for name in modules:
+                import_module(name)
+
+    Thread(target=load).start()
 
 
 # --- the command line ---

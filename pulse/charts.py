@@ -5,9 +5,6 @@ slow to import, and load while MongoDB works.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
-from importlib import import_module
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,17 +43,6 @@ def format_amount(amount: float, _: object = None) -> str:
         if abs(amount) >= size:
             return f"{amount / size:.3g}{letter}"
     return f"{amount:.3g}"
-
-
-def load_seaborn_meanwhile() -> None:
-    """Import seaborn in a thread of its own."""
-
-    def load() -> None:
-        # a script that stops with a sentence may end before it is done; else the next import says it again
-        with suppress(Exception):
-            import_module("seaborn")
-
-    Thread(target=load).start()
 
 
 # --- script 2 ---

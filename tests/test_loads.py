@@ -322,7 +322,7 @@ def test_a_load_of_the_first_version_is_read_and_replaced(db, settings, stopped)
     written = write_first_version(db, staging)
     for name, documents in written.items():
         assert list(active_collection(db, name).find()) == documents
-    orders, audit, _ = read_all(db)
+    orders, _, _ = read_all(db)
     assert orders[["customer_id", "amount", "completed"]].to_dict("records") == [
         {"customer_id": "C00000001", "amount": 14.94, "completed": True}
     ]
