@@ -71,7 +71,7 @@ COUNTRIES = {  # share of customers, and Faker's locale for their names and citi
 }  # fmt: skip
 CITIES_PER_COUNTRY = 12
 NAMES_PER_COUNTRY = 200
-BLOCK = 1_000  # customers simulated at a time: memory stays flat, however many they are
+CUSTOMERS_PER_BLOCK = 1_000  # simulated at a time: memory stays flat, however many they are
 
 
 def main() -> None:
@@ -102,10 +102,10 @@ def arguments() -> Namespace:
 
 def refuse_own_orders(settings: Settings) -> None:
     """Stop where .env says that the database is one to read."""
-    for name in settings.own_orders:
+    if settings.own_orders:
         fail(
-            f"{name} says that {settings.mongo_db} holds orders of your own, which this script never touches: "
-            "unset it."
+            f"{settings.own_orders[0]} says that {settings.mongo_db} holds orders of your own, which this "
+            "script never touches: unset it."
         )
 
 
@@ -129,13 +129,13 @@ def simulate(
     Each block draws from a random stream of its own, so it does not depend on the one before.
     """
     clock = demand_clock(start, end)
-    first_ids = range(0, n_customers, BLOCK)
+    first_ids = range(0, n_customers, CUSTOMERS_PER_BLOCK)
     shared, *streams = np.random.SeedSequence(seed).spawn(1 + len(first_ids))
     catalogue, names = make_catalogue(np.random.default_rng(shared)), make_names(seed)
     n_orders = 0
     blocks = list(zip(first_ids, streams, strict=True))
     for first, stream in tqdm(blocks, "Simulating", unit="block", disable=None, leave=False):
-        rng, n = np.random.default_rng(stream), min(BLOCK, n_customers - first)
+        rng, n = np.random.default_rng(stream), min(CUSTOMERS_PER_BLOCK, n_customers - first)
         ids = numbered("C", first, n)
         persona = rng.choice(list(PERSONAS), n, p=[p["share"] for p in PERSONAS.values()])
         signup = signup_times(n, clock, rng)
@@ -277,7 +277,7 @@ def add_credit_notes(
     notes["discount"] = (value * notes["discount"] / goods[chosen]).round(2)
     notes["total"] = (value - notes["discount"]).round(2)
     in_time = (notes["order_date"] < end + pd.Timedelta(days=1)).to_numpy()
-    returned["order"] = len(orders) + np.cumsum(in_time) - 1
+    returned["order"] = len(orders) + np.cumsum(in_time) - 1  # those that are not in time are dropped below
     return (
         pd.concat([orders, notes[in_time]], ignore_index=True),
         pd.concat([lines, returned[in_time]], ignore_index=True),
@@ -333,7 +333,7 @@ def numbered(letter: str, first: int, n: int) -> np.ndarray:
 
 
 def documents(frame: pd.DataFrame) -> list[dict]:
-    """One document per row, of plain Python values; what is missing becomes None."""
+    """One document per row, of plain Python values; missing dates and texts become None."""
     names = list(frame)
     columns = []
     for name in names:

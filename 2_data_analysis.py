@@ -49,7 +49,7 @@ class Shop(NamedTuple):
     as_of: pd.Timestamp
     sums: Sums  # see range_sums
     audit: Audit
-    rejects: dict[str, int]  # {reason: rows that an import left out}
+    rejects: dict[str, int]  # {remark: rows that an import left out or noted}
 
 
 def main() -> None:
@@ -129,10 +129,10 @@ def add_sums(parts: list[Sums], settings: Settings) -> Sums:
 
 def known_customers(customers: pd.DataFrame, ids: pd.Index, as_of: pd.Timestamp) -> pd.DataFrame:
     """One row per customer who had signed up or ordered (ids) before as_of: the columns of customers.csv."""
-    everyone = customers.merge(pd.DataFrame({"customer_id": ids}), how="outer", indicator="came_from")
-    ordered, signup = everyone["came_from"] != "left_only", everyone["signup_date"]
-    known = ordered | signup.isna() | (signup < as_of)
-    return everyone[known].drop(columns="came_from").sort_values("customer_id", ignore_index=True)
+    everyone = customers.merge(pd.DataFrame({"customer_id": ids}), how="outer")
+    signup = everyone["signup_date"]
+    known = everyone["customer_id"].isin(ids) | signup.isna() | (signup < as_of)
+    return everyone[known].sort_values("customer_id", ignore_index=True)
 
 
 # --- months ---
@@ -281,14 +281,14 @@ def driver_sums(orders: pd.DataFrame, countries: pd.Series) -> pd.DataFrame:
     An order counts once in every category that it holds; its country is its own, else its customer's.
     """
     lines = revenue_by_line(orders)
-    of = orders.loc[lines["order"]].set_axis(lines.index)
-    home = countries.reindex(of["customer_id"].cat.categories)
+    order = orders.loc[lines["order"]].set_axis(lines.index)
+    home = countries.reindex(order["customer_id"].cat.categories)
     table = pd.DataFrame(
         {
-            "month": of["month"],
-            "country": of["country"],
-            "home": home.array.take(of["customer_id"].cat.codes, allow_fill=True),
-            "channel": of["channel"],
+            "month": order["month"],
+            "country": order["country"],
+            "home": home.array.take(order["customer_id"].cat.codes, allow_fill=True),
+            "channel": order["channel"],
             "category": lines["category"].astype("category"),
             "orders": ~lines[["order", "category"]].duplicated(),
             "units": lines["quantity"],

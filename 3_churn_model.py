@@ -26,7 +26,7 @@ from pulse import evaluation
 from pulse.churn_charts import draw_churn
 from pulse.contacts import Campaign, contact_list, profit_curve, reasons, report_money, segments_of
 from pulse.database import database
-from pulse.evaluation import MINIMUM_PER_KIND, MODEL, SEED, THRESHOLD
+from pulse.evaluation import MINIMUM_PER_CLASS, MODEL, SEED
 from pulse.exports import manifest_row, require_writable, save
 from pulse.features import (
     CURVED,
@@ -40,7 +40,7 @@ from pulse.features import (
     snapshots,
 )
 from pulse.loads import consistent_read
-from pulse.orders import Audit, Reading, add_audits, plan_reading, read_range
+from pulse.orders import Audit, Reading, add_audits, plan_reading, read_range, read_truth
 from pulse.ranges import map_ranges
 
 if TYPE_CHECKING:  # slow to import
@@ -79,15 +79,15 @@ class Models(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What the models learned, and what is left of the history once they have."""
+    """The fitted models, the rows they were fitted and tested on, and the forecast."""
 
     train: pd.DataFrame
     test: pd.DataFrame
     tested: Models  # which have seen train alone
     latest: Models  # which have seen both
-    today: pd.DataFrame  # the features as of today
+    current: pd.DataFrame  # the features at as_of
     forecast: pd.DataFrame  # see forecast_revenue
-    season: float
+    season_factor: float
 
 
 def main() -> None:
@@ -108,22 +108,23 @@ def main() -> None:
     metrics = evaluation.evaluate(learned.train, learned.test, scores, horizon)
     evaluation.report(metrics, learned.test["cutoff"].iloc[0])
 
-    predictions = predict(learned.latest, learned.today, learned.season)
-    predictions["segment"] = segments_of(learned.today.index, row, settings.data_path)
-    why = reasons(learned.latest.churn, learned.today, predictions["churn_probability"].to_numpy())
+    predictions = predict(learned.latest, learned.current, learned.season_factor)
+    predictions["segment"] = segments_of(learned.current.index, row, settings.data_path)
+    why = reasons(learned.latest.churn, learned.current, predictions["churn_probability"].to_numpy())
     predictions["main_reason"], predictions["second_reason"] = why
-    contacts = contact_list(predictions, learned.today, horizon, CAMPAIGN, RISK_BANDS)
+    contacts = contact_list(predictions, learned.current, horizon, CAMPAIGN, RISK_BANDS)
     profit = profit_curve(contacts)
     report_money(learned.forecast, profit)
+    churned, scored = learned.test["churned"].to_numpy(), scores[MODEL].to_numpy()
     tables = {
         "churn_predictions": contacts,
         "churn_model_metrics": metrics,
-        "churn_calibration": evaluation.calibration(learned.test["churned"], scores[MODEL]),
+        "churn_calibration": evaluation.calibration(churned, scored, scored).round(6),
         "churn_coefficients": coefficients(learned.latest.churn),
         "churn_profit_curve": profit,
         "revenue_forecast": learned.forecast,
     }
-    save(settings.data_path, tables, draw_churn(learned.test, scores, tables, THRESHOLD), row)
+    save(settings.data_path, tables, draw_churn(learned.test, scores, tables), row)
     say("Next", "open the CSV files in Power BI; data/README.md says what is in them")
 
 
@@ -145,19 +146,19 @@ def read_shop(db: Database, settings: Settings, as_of: pd.Timestamp | None, hori
     reading = plan_reading(db, settings, as_of)
     n_orders = db[reading.collection].estimated_document_count()
     share = min(1.0, LEARN_ORDERS / n_orders) if n_orders else 1.0
-    task = partial(range_history, reading=reading, horizon=horizon, learner_share=share)
+    task = partial(range_history, reading=reading, horizon=horizon, sample_share=share)
     parts, audits = zip(*map_ranges(task, db, settings, reading.ranges), strict=True)
     audit = add_audits(list(audits), reading, settings)
-    truth = evaluation.read_truth(db, settings.orders_collection)
+    truth = read_truth(db, settings)
     return Shop(reading.as_of, combine_histories(parts, settings), audit, truth)
 
 
 def range_history(
-    db: Database, where: dict, reading: Reading, horizon: pd.Timedelta, learner_share: float
+    db: Database, where: dict, reading: Reading, horizon: pd.Timedelta, sample_share: float
 ) -> tuple[History, Audit]:
     """What the orders of one range of customers say at each cutoff."""
     orders, audit = read_range(db, reading, where)
-    return snapshots(orders, reading.as_of, horizon, learner_share), audit
+    return snapshots(orders, reading.as_of, horizon, sample_share), audit
 
 
 # --- learning ---
@@ -166,7 +167,7 @@ def range_history(
 def learn(history: History, as_of: pd.Timestamp, horizon: pd.Timedelta) -> Learned:
     """Fit the models at the cutoffs but the last, then at all of them, and forecast with both."""
     cutoffs = choose_cutoffs(history.first_order, as_of, horizon)
-    learning = [labelled_features(history.snapshots, cutoff, horizon, learners=True) for cutoff in cutoffs]
+    learning = [labelled_features(history.snapshots, cutoff, horizon, sample_only=True) for cutoff in cutoffs]
     train = pd.concat(learning[:-1])
     test = labelled_features(history.snapshots, cutoffs[-1], horizon)
     require_both_kinds(train, test)
@@ -175,9 +176,9 @@ def learn(history: History, as_of: pd.Timestamp, horizon: pd.Timedelta) -> Learn
     say("Fitted", f"on {len(train):,} rows, one per customer and cutoff (cutoffs: {len(cutoffs) - 1}, {span})")
     latest = fit(pd.concat(learning))
     fitted = {len(cutoffs) - 1: tested, len(cutoffs): latest}
-    forecast, season = forecast_revenue(history, learning, as_of, fitted)
-    today = features(history.snapshots[as_of], as_of, horizon)
-    return Learned(train, test, tested, latest, today, forecast, season)
+    forecast, season_factor = forecast_revenue(history, learning, as_of, fitted)
+    current = features(history.snapshots[as_of], as_of, horizon)
+    return Learned(train, test, tested, latest, current, forecast, season_factor)
 
 
 def choose_cutoffs(first: pd.Timestamp, as_of: pd.Timestamp, horizon: pd.Timedelta) -> list[pd.Timestamp]:
@@ -197,13 +198,13 @@ def require_both_kinds(train: pd.DataFrame, test: pd.DataFrame) -> None:
     """Stop where there are too few who churned, or too few who stayed, to learn from or be tested on, or where
     nobody paid anything."""
     for kind, verb in ((True, "churned"), (False, "stayed")):
-        n, of = min(((rows["churned"] == kind).sum(), len(rows)) for rows in (train, test))
-        if n < MINIMUM_PER_KIND:
-            times = math.ceil(MINIMUM_PER_KIND / n) if n else 0
+        n, total = min(((rows["churned"] == kind).sum(), len(rows)) for rows in (train, test))
+        if n < MINIMUM_PER_CLASS:
+            times = math.ceil(MINIMUM_PER_CLASS / n) if n else 0
             more = f"about {times} times as many customers" if n else "customers of both kinds"
             fail(
-                f"Only {n} of {of:,} customers {verb} within the horizon; to learn from and be tested on, the "
-                f"model needs {MINIMUM_PER_KIND} who churned and {MINIMUM_PER_KIND} who stayed: load {more}, or "
+                f"Only {n} of {total:,} customers {verb} within the horizon; to learn from and be tested on, the "
+                f"model needs {MINIMUM_PER_CLASS} who churned and {MINIMUM_PER_CLASS} who stayed: load {more}, or "
                 f"change --horizon."
             )
     if not can_learn(train):
@@ -212,7 +213,7 @@ def require_both_kinds(train: pd.DataFrame, test: pd.DataFrame) -> None:
 
 def can_learn(train: pd.DataFrame) -> bool:
     """Whether there are enough of both kinds to learn churn from, and revenue to learn spending from."""
-    enough = min(train["churned"].sum(), (~train["churned"]).sum()) >= MINIMUM_PER_KIND
+    enough = min(train["churned"].sum(), (~train["churned"]).sum()) >= MINIMUM_PER_CLASS
     return enough and train["revenue"].sum() > 0 and train.loc[~train["churned"], "revenue"].clip(lower=0).any()
 
 
@@ -319,7 +320,7 @@ def forecast_revenue(
             "forecast": forecast,
             "low": forecast * max(1 - worst, 0.0),
             "high": forecast * (1 + worst),
-            "actual": history.snapshots[start]["revenue"].sum() if start < as_of else np.nan,
+            "actual": history.snapshots[start]["future_revenue"].sum() if start < as_of else np.nan,
             "naive_last_window": history.spent[start - horizon],
             "naive_year_before": history.spent.get(start - YEAR, np.nan),
         }

@@ -49,7 +49,7 @@ class Settings:
 
     @property
     def own_orders(self) -> list[str]:
-        """The variables that say that the database holds orders of one's own, which no script writes to."""
+        """The settings that point to the user's own collections; while one is set, script 1 refuses to run."""
         return [name for name in OWN_ORDERS if getattr(self, name.lower()) != getattr(Settings, name.lower())]
 
     @property
@@ -75,7 +75,7 @@ class Settings:
 
 
 def read_settings() -> Settings:
-    """The settings as they are now; a variable of the environment goes first, one that is blank is not set."""
+    """The settings as they are now. The environment overrides .env; a blank variable is not set."""
     values = dotenv_values(ROOT / ".env") | os.environ
     found = {each.name: (values.get(each.name.upper()) or "").strip() for each in fields(Settings)}
     return Settings(**{name: value for name, value in found.items() if value})
@@ -105,10 +105,10 @@ def fail(sentence: str) -> NoReturn:
 
 
 def preload(*modules: str) -> None:
-    """Import what is slow to import in a thread of its own, while MongoDB starts and answers."""
+    """Import slow modules in a background thread, while MongoDB starts and answers."""
 
     def load() -> None:
-        with suppress(Exception):  # a script may end before it is done; else the next import fails as well
+        with suppress(Exception):  # the script's own import reports what fails here
             for name in modules:
                 import_module(name)
 

@@ -148,15 +148,17 @@ def draw_drivers(drivers: pd.DataFrame) -> "Figure":
         name: recent.groupby(name)["revenue"].sum().sort_values(ascending=False)
         for name in ("category", "channel", "country")
     }
-    known = {name: of for name, of in sums.items() if of.sum() > 0 and list(of.index) != ["Unknown"]}
-    first = [f"{of.index[0]} {of.iloc[0] / of.sum():.0%}" for of in known.values()]
+    known = {
+        name: revenue for name, revenue in sums.items() if revenue.sum() > 0 and list(revenue.index) != ["Unknown"]
+    }
+    first = [f"{revenue.index[0]} {revenue.iloc[0] / revenue.sum():.0%}" for revenue in known.values()]
     title = f"Where revenue comes from: {', '.join(first) or 'the orders do not say'}"
     figure, panels = new_figure(title, (12, 5.6), ncols=3)
-    for axes, (name, of) in zip(panels, sums.items(), strict=True):
-        axes.barh(of.index[:9], of[:9], color=BLUE)
+    for axes, (name, revenue) in zip(panels, sums.items(), strict=True):
+        axes.barh(revenue.index[:9], revenue[:9], color=BLUE)
         axes.invert_yaxis()
         axes.xaxis.set_major_formatter(format_amount)
-        axes.set(title=f"By {name}" + (f", the first 9 of {len(of)}" if len(of) > 9 else ""))
+        axes.set(title=f"By {name}" + (f", the first 9 of {len(revenue)}" if len(revenue) > 9 else ""))
     span = " to ".join(pd.Timestamp(month).strftime("%B %Y") for month in (months[0], months[-1]))
     figure.supxlabel(f"Gross revenue, {span}", size=13)
     return figure

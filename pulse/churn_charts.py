@@ -7,21 +7,22 @@ import numpy as np
 import pandas as pd
 
 from pulse.charts import BLUE, GREY, ORANGE, new_figure
+from pulse.evaluation import MODEL, THRESHOLD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def draw_churn(
-    test: pd.DataFrame, scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame], threshold: float
+    test: pd.DataFrame, scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
 ) -> "dict[str, Figure]":
     """Every figure of script 3 by its name; `scores` are the churn probabilities of the test rows."""
     metrics = tables["churn_model_metrics"].set_index(["population", "model", "metric"])["value"].sort_index()
-    model = metrics["all", "logistic_regression"]
+    model = metrics["all", MODEL]
     return {
         "churn_roc_precision_recall": draw_curves(test, scores, model["roc_auc"]),
         "churn_calibration": draw_calibration(tables["churn_calibration"], model["calibration_error"]),
-        "churn_confusion_matrix": draw_confusion(test["churned"], scores["logistic_regression"] >= threshold),
+        "churn_confusion_matrix": draw_confusion(test["churned"], scores[MODEL] >= THRESHOLD),
         "churn_odds_ratios": draw_odds(tables["churn_coefficients"]),
         "churn_profit_curve": draw_profit(tables["churn_profit_curve"]),
     }
@@ -33,7 +34,7 @@ def draw_curves(test: pd.DataFrame, scores: pd.DataFrame, auc: float) -> "Figure
 
     churned = test["churned"]
     figure, (left, right) = new_figure(f"The model ranks a churner above a stayer {auc:.1%} of the time", ncols=2)
-    ranks = (("recency alone", test["recency_days"], GREY), ("model", scores["logistic_regression"], BLUE))
+    ranks = (("recency alone", test["recency_days"], GREY), ("model", scores[MODEL], BLUE))
     for label, rank, colour in ranks:
         false_alarms, found, _ = roc_curve(churned, rank)
         left.plot(false_alarms, found, color=colour, lw=2.5, label=label)
@@ -57,14 +58,15 @@ def draw_calibration(bins: pd.DataFrame, error: float) -> "Figure":
     return figure
 
 
-def draw_confusion(churned: pd.Series, called: pd.Series) -> "Figure":
-    """Who churned against who was called churned."""
+def draw_confusion(churned: pd.Series, predicted: pd.Series) -> "Figure":
+    """Who churned against who was predicted to."""
     from sklearn.metrics import ConfusionMatrixDisplay
 
-    right, n = (churned == called).sum(), len(churned)
+    right, n = (churned == predicted).sum(), len(churned)
     figure, axes = new_figure(f"The model was right about {right:,} of {n:,} customers ({right / n:.1%})")
     ConfusionMatrixDisplay.from_predictions(
-        *(churned, called),
+        churned,
+        predicted,
         display_labels=["stayed", "churned"],
         values_format=",d",
         cmap="Blues",
@@ -109,6 +111,7 @@ def draw_profit(curve: pd.DataFrame) -> "Figure":
     axes.plot(curve["customers_contacted"], curve["expected_profit"], color=BLUE, lw=2.5)
     axes.axhline(0, color=GREY, lw=1)
     axes.scatter([n], [worth], color=ORANGE, s=90, zorder=3)
+    # the x-axis ends where the loss is larger than the best profit
     shown = curve.loc[curve["expected_profit"] >= -worth, "customers_contacted"].max()
     axes.set(
         xlabel="Customers contacted, those with the most revenue at risk first",

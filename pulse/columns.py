@@ -33,8 +33,9 @@ def read_columns(
         find = partial(find_arrow_all, chosen, where or {}, session=session, parallelism="threads")
         table = None
         if readable_as_they_are(types, fields):
+            schema = Schema({fields[name]: ARROW[kind] for name, kind in types.items()})
             with suppress(TypeError):  # PyMongoArrow's, for a value of another type
-                table = find(schema=Schema({fields[name]: ARROW[kind] for name, kind in types.items()}))
+                table = find(schema=schema)
         if table is None:
             columns = {name: convert(kind, fields[name], fields) for name, kind in types.items()}
             schema = Schema({name: ARROW[kind] for name, kind in types.items()})
@@ -54,7 +55,7 @@ def readable_as_they_are(types: dict[str, str], fields: dict[str, str]) -> bool:
 def convert(kind: str, field: str, fields: dict[str, str] | None = None, prefix: str = "$") -> dict:
     """MongoDB's expression for a field as `kind`, null where it cannot be that; items need all `fields`."""
     if kind == "items" and fields:
-        item = {name: convert(of, fields[name], prefix="$$this.") for name, of in ITEM.items()}
+        item = {name: convert(part, fields[name], prefix="$$this.") for name, part in ITEM.items()}
         return {"$map": {"input": {"$ifNull": [prefix + field, []]}, "in": item}}
     to = "string" if kind == "label" else kind
     return {"$convert": {"input": prefix + field, "to": to, "onError": None, "onNull": None}}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # slow to import
     from sklearn.pipeline import Pipeline
 
 ANALYSIS = "2_data_analysis.py"  # whose segments go into the list
-REASON_OF = {  # the reason that each feature speaks for; what pace is made of makes sense together alone
+REASON_OF = {  # the reason that each feature speaks for; the four of pace only make sense together
     "overdue": "rhythm",
     "irregularity": "irregularity",
     "momentum": "momentum",
@@ -50,7 +50,7 @@ class Campaign(NamedTuple):
 
 def contact_list(
     predictions: pd.DataFrame,
-    today: pd.DataFrame,
+    current: pd.DataFrame,
     horizon: pd.Timedelta,
     campaign: Campaign,
     risk_bands: dict[str, float],
@@ -58,19 +58,19 @@ def contact_list(
     """One row per customer, by falling revenue at risk: the columns of churn_predictions.csv.
 
     `predictions` has churn_probability, if_staying, expected_revenue, segment, main_reason and
-    second_reason, `today` the customers' features. At risk is what churn is expected to cost: its
+    second_reason, `current` the customers' features. At risk is what churn is expected to cost: its
     probability times what the customer would spend by staying; nothing for who has been away for longer
     than a horizon, and so has churned already.
     """
     churning = predictions["churn_probability"]
-    lost = predictions["if_staying"].where(today["recency_days"] <= horizon.days, 0)
+    lost = predictions["if_staying"].where(current["recency_days"] <= horizon.days, 0)
     saved = (campaign.margin * lost - campaign.offer_cost).where(lost > 0, 0)
     profit = (
         churning * campaign.success_rate * saved - (1 - churning) * campaign.offer_cost - campaign.contact_cost
     )
     table = {
-        "customer_id": today.index,
-        "as_of": today["cutoff"],
+        "customer_id": current.index,
+        "as_of": current["cutoff"],
         "segment": predictions["segment"],
         "churn_probability": churning.round(6),
         "risk_band": pd.cut(churning, [*risk_bands.values(), np.inf], right=False, labels=list(risk_bands)),
@@ -92,7 +92,7 @@ def segments_of(customers: pd.Index, run: dict[str, str], folder: Path) -> pd.Se
         rfm = pd.read_csv(path, dtype={"customer_id": str}, na_filter=False)
         rfm = rfm.drop_duplicates("customer_id").set_index("customer_id")
         return rfm["segment"].reindex(escape_formulas(customers.to_series())).set_axis(customers)
-    say("Noted", f"no segments: {ANALYSIS} has not been run on these orders before {run['as_of']}")
+    say("Noted", f"no segments: run {ANALYSIS} on the same orders, with --as-of {run['as_of']}, for them")
     return pd.Series(index=customers, dtype="str")
 
 
@@ -119,7 +119,7 @@ def report_money(forecast: pd.DataFrame, profit: pd.DataFrame) -> None:
     tested, coming = forecast.iloc[-2], forecast.iloc[-1]
     between = f" ({coming['low']:,.0f} to {coming['high']:,.0f})" if np.isfinite(coming["low"]) else ""
     end = f"{coming['window_end']:%Y-%m-%d}"
-    say("Forecast", f"{coming['forecast']:,.0f}{between} net revenue of today's customers by {end}")
+    say("Forecast", f"{coming['forecast']:,.0f}{between} net revenue of current's customers by {end}")
     if tested["actual"] > 0:
         names = {
             "off by": "forecast",

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import count
 from typing import TypeVar
 
 from pymongo import MongoClient, ReadPreference
@@ -59,6 +60,8 @@ def database(settings: Settings) -> Iterator[Database]:
             with client:
                 client.admin.command("ping")
                 yield primary_database(client, settings.mongo_db)
+        except ReplacedError:
+            fail("The orders were replaced during every try to read them: run this again when step 1 has ended.")
         except PyMongoError as error:
             fail(describe_error(error, settings))
 
@@ -100,20 +103,23 @@ def read_session(collection: Collection) -> Iterator[tuple[Collection, ClientSes
 # --- trying again ---
 
 
-def retry(action: Callable[[], Result], settings: Settings, tries: int = TRIES) -> Result:
-    """What `action` returns; tried again, each time after a longer pause, where what stopped it will pass."""
-    for attempt in range(1, tries + 1):
+def retry(action: Callable[[], Result], settings: Settings) -> Result:
+    """What `action` returns, in at most TRIES, each after a longer pause, where what stopped it will pass.
+
+    pulse/loads.py calls this for every step of a load, and for a whole reading (consistent_read).
+    """
+    for attempt in count(1):
         try:
             return action()
         except PyMongoError as error:
             lost = is_connection_lost(error)
             passing = lost or isinstance(error, ReplacedError)
-            if attempt == tries or settings.embedded or not passing:
+            if attempt == TRIES or settings.embedded or not passing:
                 raise
         reason = "the connection was lost" if lost else "the orders were replaced while they were read"
-        say("Waiting", f"{reason}: trying again ({attempt} of {tries - 1})")
+        say("Waiting", f"{reason}: trying again ({attempt} of {TRIES - 1})")
         time.sleep(2**attempt / 2)
-    raise AssertionError("tries is at least 1")
+    raise AssertionError("count never ends")
 
 
 def is_connection_lost(error: PyMongoError) -> bool:

@@ -5,15 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from pymongo.database import Database
 
 from common import say
-from pulse.columns import read_columns
 from pulse.features import in_days
-from pulse.loads import active_collection, load_record
 
-THRESHOLD = 0.5  # churn is called from this probability on
-MINIMUM_PER_KIND = 50  # customers who churned, and who stayed, in what is learnt from and tested on
+THRESHOLD = 0.5  # churn is predicted from this probability on
+MINIMUM_PER_CLASS = 50  # customers who churned, and who stayed, in what is learnt from and tested on
 RESAMPLES = 200  # of customers, for the intervals
 BINS = 10  # groups of customers, to compare predicted with observed churn
 SEED = 0
@@ -33,7 +30,7 @@ class Scored(NamedTuple):
 
     probability: np.ndarray  # of churn
     rank: np.ndarray  # orders the customers, the likeliest to churn last
-    called: np.ndarray  # whether churn is called
+    predicted: np.ndarray  # whether churn is
 
 
 # --- peers and baselines ---
@@ -59,19 +56,6 @@ def boost(train: pd.DataFrame, test: pd.DataFrame, columns: list[str]) -> np.nda
     return trees.fit(train[columns], train["churned"]).predict_proba(test[columns])[:, 1]
 
 
-def read_truth(db: Database, orders: str) -> pd.DataFrame | None:
-    """What the generator knows of a simulated shop, for the report alone; None for a real shop.
-
-    One row per customer, indexed by customer_id: persona (a number), lapsed_on.
-    """
-    if not load_record(db, active_collection(db, orders).name):
-        return None
-    fields = {"customer_id": "_id", "persona": "persona", "lapsed_on": "lapsed_on"}
-    types = {"customer_id": "string", "persona": "string", "lapsed_on": "date"}
-    truth = read_columns(active_collection(db, "simulation_truth"), types, fields).set_index("customer_id")
-    return truth.assign(persona=truth["persona"].astype("category").cat.codes) if len(truth) else None
-
-
 def with_truth(rows: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     """The rows with what the generator knows at their cutoff: persona, days_since_lapse (or missing)."""
     persona, lapsed_on = (truth[name].reindex(rows.index) for name in ("persona", "lapsed_on"))
@@ -85,7 +69,7 @@ def recency_rule(past: pd.DataFrame, now: pd.DataFrame) -> tuple[int, Scored]:
     long_away = past["churned"].groupby(past["recency_days"] > threshold).mean()
     away = now["recency_days"].to_numpy()
     probability = pd.Series(away > threshold).map(long_away).fillna(past["churned"].mean()).to_numpy()
-    return threshold, Scored(probability, rank=away, called=away > threshold)
+    return threshold, Scored(probability, rank=away, predicted=away > threshold)
 
 
 def best_threshold(recency_days: pd.Series, churned: pd.Series) -> int:
@@ -119,12 +103,12 @@ def evaluate(train: pd.DataFrame, test: pd.DataFrame, scores: pd.DataFrame, hori
     value, and for accuracy, ROC AUC and log loss of the logistic regression the 95% interval low to high
     over resampled customers.
 
-    A population with fewer than MINIMUM_PER_KIND who churned, or who stayed, is left out.
+    A population with fewer than MINIMUM_PER_CLASS who churned, or who stayed, is left out.
     """
     tables = []
     for population, days in {"all": 0, "established": horizon.days}.items():
         past, now = (rows[rows["tenure_days"] >= days] for rows in (train, test))
-        if now["churned"].value_counts().reindex([False, True], fill_value=0).min() < MINIMUM_PER_KIND:
+        if now["churned"].value_counts().reindex([False, True], fill_value=0).min() < MINIMUM_PER_CLASS:
             continue
         churned = now["churned"].to_numpy()
         scored = {str(model): from_probability(p.to_numpy()) for model, p in scores.loc[now.index].items()}
@@ -145,12 +129,12 @@ def point_metrics(churned: np.ndarray, scored: Scored) -> dict[str, float]:
     ranks first over that of all), customers."""
     from sklearn import metrics
 
-    groups = calibration_groups(churned, scored.probability, scored.rank)
+    groups = calibration(churned, scored.probability, scored.rank)
     top = churned.sum() - cumulate(churned, scored.rank, 0.9 * len(churned))
     distance = (groups["mean_predicted"] - groups["observed_rate"]).abs()
     return {
         "churn_rate": churned.mean(),
-        "accuracy": metrics.accuracy_score(churned, scored.called),
+        "accuracy": metrics.accuracy_score(churned, scored.predicted),
         "roc_auc": metrics.roc_auc_score(churned, scored.rank),
         "average_precision": metrics.average_precision_score(churned, scored.rank),
         "brier_score": metrics.brier_score_loss(churned, scored.probability),
@@ -180,7 +164,9 @@ def resample_scorer(churned: np.ndarray, scored: Scored) -> Callable[[np.ndarray
     these give the same values.
     """
     order, ends = sort_by_rank(scored.rank)
-    right, churned, probability = (part[order] for part in (scored.called == churned, churned, scored.probability))
+    right, churned, probability = (
+        part[order] for part in (scored.predicted == churned, churned, scored.probability)
+    )
     surprise = -np.log(np.where(churned, probability, 1 - probability).clip(np.finfo(float).eps))
 
     def score(weight: np.ndarray) -> dict[str, float]:
@@ -219,14 +205,9 @@ def report(metrics: pd.DataFrame, cutoff: pd.Timestamp) -> None:
 # --- calibration ---
 
 
-def calibration(churned: pd.Series, probability: pd.Series) -> pd.DataFrame:
-    """Predicted and observed churn in BINS groups of equal size: the columns of churn_calibration.csv."""
-    return calibration_groups(churned.to_numpy(), probability.to_numpy(), probability.to_numpy()).round(6)
-
-
-def calibration_groups(churned: np.ndarray, probability: np.ndarray, rank: np.ndarray) -> pd.DataFrame:
-    """One row per group of customers, by rising rank, those of equal rank shared out evenly: bin, customers,
-    mean_predicted, observed_rate."""
+def calibration(churned: np.ndarray, probability: np.ndarray, rank: np.ndarray) -> pd.DataFrame:
+    """One row per BINS groups of equal size, by rising rank, equals shared out evenly: the columns of
+    churn_calibration.csv."""
     edges = np.arange(BINS + 1) * len(rank) // BINS
     size = np.diff(edges)
     sums = {"mean_predicted": probability, "observed_rate": churned}

@@ -26,7 +26,7 @@ def require_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        fail(f"The folder {folder} cannot be written to ({error.strerror}): free it, or set DATA_DIR.")
+        fail(f"The folder {folder} cannot be written to ({error.strerror}): make it writable, or set DATA_DIR.")
 
 
 @contextmanager
@@ -38,7 +38,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        fail(f"{path} cannot be written ({error.strerror}): close it elsewhere, or free it, and run again.")
+        fail(
+            f"{path} cannot be written ({error.strerror}): close it elsewhere, or free disk space, and run again."
+        )
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -76,7 +78,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 def escape_formulas(texts: pd.Series) -> pd.Series:
     """Texts on one line each that no spreadsheet runs: control characters become their pictures (U+2400
-    and on), so that different texts stay different, and ' goes before a formula's first character."""
+    and on), and ' goes before a formula's first character."""
     texts = texts.str.translate(CONTROL_PICTURES)
     return texts.mask(texts.str.startswith(FORMULA, na=False), "'" + texts)
 

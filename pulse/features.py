@@ -1,4 +1,4 @@
-"""What is known of a customer at a cutoff, and what the horizon after it brought: the only place that knows time.
+"""Features and labels at each cutoff: the only module that separates the past from the future.
 
 A snapshot holds sums over each customer's orders before a cutoff, from which the features are made, and
 sums over the horizon from the cutoff on, from which the label is made. docs/KPI_Dictionary.md gives each
@@ -46,11 +46,11 @@ class Usual(NamedTuple):
 # --- snapshots ---
 
 
-def snapshots(orders: pd.DataFrame, as_of: pd.Timestamp, horizon: pd.Timedelta, learner_share: float) -> History:
+def snapshots(orders: pd.DataFrame, as_of: pd.Timestamp, horizon: pd.Timedelta, sample_share: float) -> History:
     """The history of these orders (read_range's columns) at the cutoffs a horizon apart back from as_of, and,
     of the share of the customers that the models learn from, also a YEAR before each."""
-    orders = add_gaps(orders.dropna(subset="customer_id"), learner_share)
-    learners, counted = orders[orders["learner"]], orders[orders["completed"] | (orders["refund"] < 0)]
+    orders = add_gaps(orders.dropna(subset="customer_id"), sample_share)
+    sample, counted = orders[orders["in_sample"]], orders[orders["completed"] | (orders["refund"] < 0)]
     spent, known = {}, {}
     begin = counted["order_date"].min()  # other customers' orders may have begun earlier
     windows = 0 if counted.empty else math.ceil((as_of + horizon - begin) / horizon)
@@ -59,12 +59,12 @@ def snapshots(orders: pd.DataFrame, as_of: pd.Timestamp, horizon: pd.Timedelta, 
             window = counted["order_date"].between(start, start + horizon, inclusive="left")
             spent[start] = counted.loc[window, "net"].sum()
         known[cutoff] = snapshot_at(orders, cutoff, horizon)
-        known[cutoff - YEAR] = snapshot_at(learners, cutoff - YEAR, horizon)
+        known[cutoff - YEAR] = snapshot_at(sample, cutoff - YEAR, horizon)
     return History(orders.loc[orders["completed"], "order_date"].min(), spent, known)
 
 
-def add_gaps(orders: pd.DataFrame, learner_share: float = 1.0) -> pd.DataFrame:
-    """The orders by customer and date, with gap_squared (days² since the completed one before) and learner:
+def add_gaps(orders: pd.DataFrame, sample_share: float = 1.0) -> pd.DataFrame:
+    """The orders by customer and date, with gap_squared (days² since the completed one before) and in_sample:
     whether the models learn from the customer, whom a hash of the id picks for about that share."""
     orders = orders.sort_values(["customer_id", "order_date"])
     done = orders[orders["completed"]]
@@ -73,7 +73,7 @@ def add_gaps(orders: pd.DataFrame, learner_share: float = 1.0) -> pd.DataFrame:
     hashes = pd.util.hash_array(ids.categories.to_numpy(object))
     return orders.assign(
         gap_squared=gap.where(done["customer_id"] == done["customer_id"].shift()) ** 2,
-        learner=(hashes <= learner_share * np.iinfo(np.uint64).max)[ids.codes],
+        in_sample=(hashes <= sample_share * np.iinfo(np.uint64).max)[ids.codes],
     )
 
 
@@ -82,31 +82,33 @@ def snapshot_at(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelt
     the cutoff, indexed by customer_id.
 
     From before the cutoff: first and last (completed order), n (their number), paid, gap_squared (days²
-    between them), late and late_paid (n and paid of the last horizon), refunds (their number), learner. From
-    the horizon after it: later (completed orders), revenue (net).
+    between them), recent_n and recent_paid (of the last horizon), refunds (their number), in_sample. From the
+    horizon after it, for labels alone: future_n (completed orders), future_revenue (net).
     """
     orders = orders[orders["order_date"] < cutoff + horizon]
     customer, when = orders["customer_id"], orders["order_date"]
     before = when < cutoff
-    past, lately = before & orders["completed"], before & (when >= cutoff - horizon)
+    past, recent = before & orders["completed"], before & (when >= cutoff - horizon)
     sums = {
         "n": past,
         "paid": orders["gross"].where(before, 0.0),
         "gap_squared": orders["gap_squared"].where(past, 0.0),
-        "late": past & lately,
-        "late_paid": orders["gross"].where(lately, 0.0),
+        "recent_n": past & recent,
+        "recent_paid": orders["gross"].where(recent, 0.0),
         "refunds": before & (orders["refund"] < 0),
-        "learner": orders["learner"],
-        "later": ~before & orders["completed"],
-        "revenue": orders["net"].where(~before, 0.0),
+        "in_sample": orders["in_sample"],
+        "future_n": ~before & orders["completed"],
+        "future_revenue": orders["net"].where(~before, 0.0),
     }
     known = pd.DataFrame(sums).groupby(customer, observed=True).sum()
     dates = when.where(past).groupby(customer, observed=True)
-    small = dict.fromkeys(("n", "late", "refunds", "later"), "int32") | {"learner": "bool"}
+    small = dict.fromkeys(("n", "recent_n", "refunds", "future_n"), "int32") | {"in_sample": "bool"}
     known = known.astype(small)  # memory holds many of these
     known = known.assign(first=dates.min(), last=dates.max())[known["n"] > 0]
     known.index = known.index.astype("str")
-    return known.round({"paid": 2, "late_paid": 2, "revenue": 2})  # to the cent: the same in whatever order
+    return known.round(
+        {"paid": 2, "recent_paid": 2, "future_revenue": 2}
+    )  # to the cent: the same in whatever order
 
 
 def combine_histories(parts: Sequence[History], settings: Settings) -> History:
@@ -145,9 +147,9 @@ def features(
     recency, tenure, n = in_days(cutoff - known["last"]), in_days(cutoff - known["first"]), known["n"]
     gap = (tenure - recency + usual.gap) / n
     order = (known["paid"] + usual.order) / (n + 1)
-    expected_late = n * (horizon / DAY / tenure).clip(upper=1)  # had the orders come evenly
-    late_order = (known["late_paid"] + order) / (known["late"] + 1)
-    season = 2 * np.pi * cutoff.day_of_year / 365.25
+    expected_recent = n * (horizon / DAY / tenure).clip(upper=1)  # had the orders come evenly
+    recent_order = (known["recent_paid"] + order) / (known["recent_n"] + 1)
+    angle = 2 * np.pi * cutoff.day_of_year / 365.25
     return pd.DataFrame(
         {
             "cutoff": cutoff,
@@ -158,13 +160,13 @@ def features(
             "orders": np.log(n),
             "irregularity": np.log((known["gap_squared"] + 2 * usual.gap**2) / n / gap**2) / 2,
             "tenure": np.sqrt(tenure),
-            "momentum": np.log((known["late"] + 1) / (expected_late + 1)),
+            "momentum": np.log((known["recent_n"] + 1) / (expected_recent + 1)),
             "spend": np.log1p(order),
-            "spend_trend": np.log1p(late_order) - np.log1p(order),
+            "spend_trend": np.log1p(recent_order) - np.log1p(order),
             "refunds": known["refunds"] / (n + known["refunds"]),
             "one_order": (n == 1).astype(float),
-            "season_sin": np.sin(season),
-            "season_cos": np.cos(season),
+            "season_sin": np.sin(angle),
+            "season_cos": np.cos(angle),
         }
     )
 
@@ -177,18 +179,18 @@ def usual_habit(snapshot: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timede
 
 
 def labelled_features(
-    known: dict[pd.Timestamp, pd.DataFrame],
+    snapshots_by_cutoff: dict[pd.Timestamp, pd.DataFrame],
     cutoff: pd.Timestamp,
     horizon: pd.Timedelta,
-    learners: bool = False,
+    sample_only: bool = False,
 ) -> pd.DataFrame:
     """The features at the cutoff (of all customers, or those alone that the models learn from) with what the
     horizon from it on brought: churned (whether no completed order came), revenue (net)."""
-    snapshot = known[cutoff]
-    rows: Rows = snapshot["learner"].to_numpy() if learners else ALL
+    snapshot = snapshots_by_cutoff[cutoff]
+    rows: Rows = snapshot["in_sample"].to_numpy() if sample_only else ALL
     then = snapshot[rows]
     table = features(snapshot, cutoff, horizon, rows)
-    return table.assign(churned=then["later"] == 0, revenue=then["revenue"])
+    return table.assign(churned=then["future_n"] == 0, revenue=then["future_revenue"])
 
 
 def in_days(spans: pd.Series) -> pd.Series:

@@ -31,23 +31,18 @@ def open_file(con: "DuckDBPyConnection", path: Path, encoding: str, scratch: Pat
 
     A copy, where one is needed, goes into `scratch`. A file that cannot be read stops the script.
     """
+    kind = path.suffix.lower()
     try:
-        return opener_of(path)(con, path, encoding, scratch)
+        if kind == ".parquet":
+            return open_parquet(con, path)
+        return open_excel(con, path) if kind in EXCEL else open_csv(con, path, encoding, scratch)
     except OSError as error:
         fail(f"{path} cannot be opened ({error.strerror or error}): is it whole, and of the kind it is named?")
     except (ValueError, LookupError, BadZipFile, EOFError, ParseError, zlib.error, csv.Error) as error:
         fail(f"{path} cannot be read ({error}): is it a CSV, Parquet or Excel file, and --encoding right?")
 
 
-def opener_of(path: Path) -> Callable[..., list[str]]:
-    """The function that opens this kind of file."""
-    kind = path.suffix.lower()
-    if kind == ".parquet":
-        return open_parquet
-    return open_excel if kind in EXCEL else open_csv
-
-
-def open_parquet(con: "DuckDBPyConnection", path: Path, _encoding: str, _scratch: Path) -> list[str]:
+def open_parquet(con: "DuckDBPyConnection", path: Path) -> list[str]:
     """A view `file` of a Parquet file."""
     from duckdb import ColumnExpression
 
@@ -58,7 +53,7 @@ def open_parquet(con: "DuckDBPyConnection", path: Path, _encoding: str, _scratch
     return rows.columns
 
 
-def open_excel(con: "DuckDBPyConnection", path: Path, _encoding: str, _scratch: Path) -> list[str]:
+def open_excel(con: "DuckDBPyConnection", path: Path) -> list[str]:
     """A table `file` with the first sheet of a workbook, all cells as text."""
     from openpyxl import load_workbook
 

@@ -139,7 +139,7 @@ def open_import(args: Namespace, zone: ZoneInfo) -> Iterator[Source]:
             header = open_file(con, args.file, args.encoding, Path(scratch))
             columns = choose_columns(args.file, header, args.columns)
             con.execute(lines_sql(columns, header, args))
-            rejects = count_rejects(con, args) | count_repeated(con, columns)
+            rejects = report_rejects(con, args) | count_repeated(con, columns)
             yield Source(f"imported from {args.file.name}", import_blocks(con, columns), rejects)
         except duckdb.Error as error:
             problem = " ".join(str(error).splitlines()[:3])
@@ -167,7 +167,7 @@ def lines_sql(columns: dict[str, str], header: list[str], args: Namespace) -> st
     )
 
 
-def count_rejects(con: "DuckDBPyConnection", args: Namespace) -> dict[str, int]:
+def report_rejects(con: "DuckDBPyConnection", args: Namespace) -> dict[str, int]:
     """{reason: rows}, said on the console with the first few rows; stops where they are too many."""
     total = count(con, "SELECT count(*) FROM lines")
     if not total:
@@ -222,6 +222,7 @@ def order_documents(con: "DuckDBPyConnection", columns: dict[str, str]) -> Itera
     with tqdm(total=n_orders, desc="Loading", unit=" orders", disable=None, leave=False) as bar:
         for batch in fetch_documents(con, ORDERS_SQL.format(order_texts=", ".join(texts))):
             if by_line or "category" in columns:
+                # the batch first: at its end, zip must not take a key
                 for order, (key, lines_of_key) in zip(batch, lines_by_key, strict=False):
                     order["items"] = order_items(order["_id"], key, lines_of_key)
             yield batch

@@ -34,7 +34,7 @@ Block = dict[str, list[dict]]  # {collection: documents}
 
 
 class Source(NamedTuple):
-    """What is loaded: where it came from in words, its documents, and {reason: rows left out of a file}."""
+    """What is loaded: where it came from, its documents, and {remark: rows of a file left out or noted}."""
 
     origin: str
     blocks: Iterator[Block]
@@ -79,22 +79,22 @@ def active_collection(db: Database, name: str) -> Collection:
 
 def consistent_read(db: Database, settings: Settings, read: Callable[[], Result]) -> Result:
     """What `read` returns, all of it from one load; it is read again where a load ended in between."""
+    names = {settings.orders_collection, settings.customers_collection, *COLLECTIONS}
 
     def read_between_loads() -> Result:
-        before = load_version(db)
+        before = load_version(db, names)
         result = read()
-        if load_version(db) != before:
-            raise ReplacedError("the orders were replaced again and again while they were read, wait for step 1")
+        if load_version(db, names) != before:
+            raise ReplacedError
         return result
 
     return retry(read_between_loads, settings)
 
 
-def load_version(db: Database) -> tuple[dict[str, str], dict | None]:
-    """What changes when a load takes the place of another."""
-    ids = {each["name"]: str(each["info"].get("uuid")) for each in db.list_collections()}
-    placed = {name: uuid for name, uuid in ids.items() if not name.startswith(STAGING)}
-    return placed, db[RECORDS].find_one({"_id": SWITCH})
+def load_version(db: Database, names: set[str]) -> tuple[dict[str, str], dict | None]:
+    """What changes when one of these collections takes the place of another."""
+    found = db.list_collections(filter={"name": {"$in": sorted(names)}})
+    return {each["name"]: str(each["info"].get("uuid")) for each in found}, db[RECORDS].find_one({"_id": SWITCH})
 
 
 # --- the writer's side ---
@@ -179,7 +179,7 @@ def complete(db: Database, counts: dict[str, int], staging: dict[str, str], note
     for load_id, (name, place) in zip(ids, staging.items(), strict=True):
         found = db[place].count_documents({})
         if found != counts[name]:
-            fail(f"{found:,} of {counts[name]:,} new {name} are in {place}: who changed that? Run this again.")
+            fail(f"{found:,} of {counts[name]:,} new {name} are in {place}: who changed it? Run this again.")
         db[RECORDS].update_one({"_id": load_id}, {"$set": {"documents": found, **notes}})
     finish_switch(db)  # what another run has just completed
     refuse_foreign_collections(db)  # somebody may have written there since

@@ -22,7 +22,7 @@ from common import fail, say
 
 START_TIMEOUT_S = 15  # how long mongod may take until it accepts connections
 BUSY_TIMEOUT_S = 30  # how long to wait for another script on the same files
-BUSY_NOTICE_S = 1  # a script that has just ended is worth no word
+BUSY_NOTICE_S = 1  # a shorter wait gets no message
 FILES_IN_USE = 100  # mongod's exit code
 NEVER_LISTENED = -1  # in place of an exit code
 CACHE_GB = 1
@@ -121,7 +121,7 @@ def start(command: list[str], log: Path, private: Path) -> subprocess.Popen:
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            start_new_session=True,  # Ctrl-C is the script's: mongod stops after its last word
+            start_new_session=True,  # Ctrl-C must not reach mongod
         )
 
 

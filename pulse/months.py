@@ -15,7 +15,7 @@ def first_day(months: np.ndarray | pd.Series | pd.Index) -> np.ndarray:
 
 
 def last_month(as_of: pd.Timestamp) -> int:
-    """The month that as_of ends or cuts."""
+    """The month of the last second before as_of."""
     return int(month_number(pd.Series([as_of - pd.Timedelta(1, "s")]))[0])
 
 

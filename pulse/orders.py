@@ -19,7 +19,7 @@ from pymongo.database import Database
 from common import Settings, fail, parse_mapping, say
 from pulse.columns import ITEM, convert, read_columns, to_local_time
 from pulse.database import read_session
-from pulse.loads import active_collection
+from pulse.loads import active_collection, load_record
 from pulse.ranges import split_by_customer
 
 NOT_COMPLETED = ("cancelled", "canceled", "voided", "failed", "refunded")  # order statuses, in any case
@@ -29,7 +29,7 @@ NONE = "none"  # in place of a missing status or currency
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read, settled before the first order is, and the same for every range and worker."""
+    """What will be read: decided before the first order is read, the same for every range and worker."""
 
     collection: str
     fields: dict[str, str]  # our name: the field's
@@ -70,7 +70,7 @@ def plan_reading(db: Database, settings: Settings, as_of: pd.Timestamp | None, i
         types=types | ({"items": "items"} if items else {}),
         time_zone=settings.time_zone,
         currency=choose_currency(currencies["rows"], settings.report_currency),
-        as_of=choose_as_of(currencies["last"], as_of, settings),
+        as_of=choose_as_of(currencies["last"], as_of, fields, settings),
         ranges=split_by_customer(collection, fields, settings.orders_per_range),
     )
 
@@ -78,16 +78,11 @@ def plan_reading(db: Database, settings: Settings, as_of: pd.Timestamp | None, i
 def order_fields(settings: Settings) -> dict[str, str]:
     """{our name: the field's} of an order and of its items."""
     names = ("customer_id", "order_date", "total", "status", "currency", "channel", "country", "items", *ITEM)
-    return field_names("ORDER_FIELDS", settings.order_fields, {name: name for name in names})
-
-
-def field_names(setting: str, mapping: str, defaults: dict[str, str]) -> dict[str, str]:
-    """{our name: the collection's field}, with what the setting says of them."""
-    return defaults | parse_mapping(mapping, tuple(defaults), setting)
+    return dict(zip(names, names, strict=True)) | parse_mapping(settings.order_fields, names, "ORDER_FIELDS")
 
 
 def count_currencies(collection: Collection, fields: dict[str, str], zone: ZoneInfo) -> pd.DataFrame:
-    """By currency, upper case: rows, last (order_date, local time); as the server counts."""
+    """By currency, upper case: rows, last (order_date, local time)."""
     when, currency = convert("date", fields["order_date"]), convert("string", fields["currency"])
     usual = {"$and": [{"$gte": [when, YEARS[0]]}, {"$lt": [when, YEARS[1]]}]}
     group = {"_id": currency, "rows": {"$sum": 1}, "last": {"$max": {"$cond": [usual, when, None]}}}
@@ -105,13 +100,15 @@ def choose_currency(rows: pd.Series, wanted: str) -> str:
         largest_first = rows.sort_values(ascending=False, kind="stable")
         counts = ", ".join(f"{name} ({n:,})" for name, n in largest_first.items())
         fail(f"The orders are in several currencies, {counts}: choose one with REPORT_CURRENCY.")
-    return wanted.upper() or str(rows.index[0])
+    return NONE if wanted.lower() == NONE else wanted.upper() or str(rows.index[0])
 
 
-def choose_as_of(last: pd.Series, wanted: pd.Timestamp | None, settings: Settings) -> pd.Timestamp:
+def choose_as_of(
+    last: pd.Series, wanted: pd.Timestamp | None, fields: dict[str, str], settings: Settings
+) -> pd.Timestamp:
     """The day asked for, or the midnight after the last order; `last` is the latest order_date by currency."""
     if last.isna().all():
-        field = order_fields(settings)["order_date"]
+        field = fields["order_date"]
         fail(f"No order in {settings.orders_collection} has a date in the field {field}: name it in ORDER_FIELDS.")
     end = last.max().normalize() + pd.Timedelta(days=1)
     if wanted and wanted > end:
@@ -173,7 +170,7 @@ def relabel(labels: pd.Series, rename: Callable[[str], str | None], missing: str
     """The categories renamed, sorted, and those of an equal name united; `missing` for what is missing."""
     renamed = [*map(rename, labels.cat.categories), missing]
     codes, names = pd.factorize(np.array(renamed, dtype=object), sort=True)
-    # a missing value has the code -1, which picks the last name
+    # a missing value has the code -1, which picks the last of `codes`, that of `missing`
     values = pd.Categorical.from_codes(codes[labels.cat.codes], pd.Index(names, dtype="str"))
     return pd.Series(values, labels.index)
 
@@ -204,8 +201,8 @@ def add_audits(audits: list[Audit], reading: Reading, settings: Settings) -> Aud
 def read_customers(db: Database, settings: Settings) -> pd.DataFrame:
     """One row per customer: customer_id, signup_date (a day), country, city, acquisition_channel."""
     texts = ("country", "city", "acquisition_channel")
-    own_names = {"customer_id": "_id"} | {name: name for name in ("signup_date", *texts)}
-    fields = field_names("CUSTOMER_FIELDS", settings.customer_fields, own_names)
+    fields = {"customer_id": "_id"} | {name: name for name in ("signup_date", *texts)}
+    fields |= parse_mapping(settings.customer_fields, tuple(fields), "CUSTOMER_FIELDS")
     types = {"customer_id": "string", "signup_date": "date"} | dict.fromkeys(texts, "string")
     collection = active_collection(db, settings.customers_collection)
     customers = read_columns(collection, types, fields).dropna(subset="customer_id")
@@ -219,3 +216,16 @@ def read_customers(db: Database, settings: Settings) -> pd.DataFrame:
     if (customers["signup_date"] > days).any():  # times, not days
         days = to_local_time(customers["signup_date"], settings.time_zone).dt.normalize()
     return customers.assign(signup_date=days)
+
+
+def read_truth(db: Database, settings: Settings) -> pd.DataFrame | None:
+    """What the generator knows of a simulated shop, for script 3's report alone; None for a real shop.
+
+    One row per customer, indexed by customer_id: persona (a number), lapsed_on.
+    """
+    if not load_record(db, active_collection(db, settings.orders_collection).name):
+        return None
+    fields = {"customer_id": "_id", "persona": "persona", "lapsed_on": "lapsed_on"}
+    types = {"customer_id": "string", "persona": "string", "lapsed_on": "date"}
+    truth = read_columns(active_collection(db, "simulation_truth"), types, fields).set_index("customer_id")
+    return truth.assign(persona=truth["persona"].astype("category").cat.codes) if len(truth) else None

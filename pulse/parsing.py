@@ -5,11 +5,11 @@ import re
 AMBIGUOUS_DATE = "^[0-9][0-9]?[./-][0-9][0-9]?[./-][0-9]"  # 03/04/2025, in March or in April
 
 
-def date_sql(order: str | None) -> str:
+def date_sql(day_order: str | None) -> str:
     """SQL that reads order_date: ISO 8601 and, day and month in the given order, also 31/12/2025 8:05 PM."""
     iso = "order_date"
-    if order:
-        month_day = {"day-first": r"\2-\1", "month-first": r"\1-\2"}[order]
+    if day_order:
+        month_day = {"day-first": r"\2-\1", "month-first": r"\1-\2"}[day_order]
         for digits, year in ((4, r"\3-"), (2, r"20\3-")):
             slashed = rf"^([0-9]{{1,2}})[./-]([0-9]{{1,2}})[./-]([0-9]{{{digits}}})\b,?"
             iso = f"regexp_replace({iso}, '{slashed}', '{year}{month_day}')"

@@ -58,7 +58,7 @@ def reconcile(
     """The columns of data_quality.csv: one row per check, of what was left out, counted and reconciled.
 
     `sums` has status_sums and total_sums, `excluded` rows and amount by reason, `rejects` the rows that an
-    import left out by reason. Stops the script where a table disagrees with the totals.
+    import left out or noted, by reason. Stops the script where a table disagrees with the totals.
     """
     checks = table_checks(tables)
     require_agreement(checks, sums["totals"])
@@ -84,6 +84,7 @@ def table_checks(tables: Mapping[str, pd.DataFrame]) -> list[Check]:
         Check("orders in monthly_kpis", months["orders"].sum(), months["net_revenue"].sum(), NET),
         Check("orders in cohort_retention", cohorts["orders"].sum(), cohorts["net_revenue"].sum(), NET_OF_BUYERS),
         Check("orders in rfm_analysis", rfm["frequency"].sum(), rfm["monetary"].sum(), NET_OF_BUYERS),
+        # an order counts in every category that it holds, so drivers have no number of orders of their own
         Check("gross revenue in revenue_drivers", months["orders"].sum(), drivers["revenue"].sum(), GROSS),
         Check("customers in monthly_kpis", months["new_customers"].sum(), 0, BUYERS),
         Check("customers in cohort_retention", size, 0, BUYERS),
@@ -98,8 +99,8 @@ def require_agreement(checks: list[Check], totals: pd.DataFrame) -> None:
         agrees = abs(check.amount - amount) < HALF_A_CENT  # false for a missing sum
         if check.rows != n or not agrees:
             fail(
-                f"The {check.name} are {check.rows:,} with {check.amount:,.2f}, and {n:,} with {amount:,.2f} were "
-                "read: nothing was saved; this is a defect of the script, so do not use its figures."
+                f"There are {check.rows:,} {check.name} worth {check.amount:,.2f}, but {n:,} worth {amount:,.2f} "
+                "were read: nothing was saved. This is a defect of the script."
             )
 
 

@@ -99,8 +99,8 @@ def test_a_seed_gives_one_shop_and_another_seed_another(generation):
 
 
 def test_a_block_does_not_depend_on_how_many_follow(generation, docs):
-    first = simulate(generation, generation.BLOCK, 7)
-    assert docs["customers"][: generation.BLOCK] == first["customers"]
+    first = simulate(generation, generation.CUSTOMERS_PER_BLOCK, 7)
+    assert docs["customers"][: generation.CUSTOMERS_PER_BLOCK] == first["customers"]
     assert docs["orders"][: len(first["orders"])] == first["orders"]
 
 
@@ -120,7 +120,7 @@ def test_the_demand_clock_keeps_the_years_length(generation):
 
 def test_the_command_line_says_which_shop_is_simulated(generation, monkeypatch):
     """One customer more than a block holds, two years up to a leap day, erratic."""
-    customers = generation.BLOCK + 1
+    customers = generation.CUSTOMERS_PER_BLOCK + 1
     options = ["--customers", str(customers), "--years", "2", "--end-date", "2024-02-29", "--seed", "9"]
     monkeypatch.setattr(sys, "argv", ["1_data_generation.py", *options, "--erratic"])
     with generation.open_source(generation.arguments(), Settings()) as source:

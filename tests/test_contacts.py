@@ -60,7 +60,7 @@ def test_segments_are_those_of_the_same_orders_or_none(tmp_path, capsys):
     customers = pd.Index(["007", "=NA", "NA"], name="customer_id")
     mine = run_of("3_churn_model.py", orders, AS_OF)
     assert segments_of(customers, mine, tmp_path).isna().all()
-    assert "2_data_analysis.py has not been run on these orders before 2025-01-01" in capsys.readouterr().out
+    assert "run 2_data_analysis.py on the same orders, with --as-of 2025-01-01" in capsys.readouterr().out
     segments = {"007": "Champions", "=NA": "Promising", "NA": "At Risk"}
     rfm = pd.DataFrame({"customer_id": list(segments), "segment": list(segments.values())})
     save(tmp_path, {"rfm_analysis": rfm}, {}, run_of("2_data_analysis.py", orders[::-1], AS_OF))

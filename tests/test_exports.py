@@ -187,4 +187,4 @@ def test_a_folder_that_cannot_be_written_to_gets_a_sentence(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         require_writable(tmp_path / "file" / "data")
     assert stopped.value.code == 2
-    assert "cannot be written to (Not a directory): free it, or set DATA_DIR" in capsys.readouterr().err
+    assert "cannot be written to (Not a directory): make it writable, or set DATA_DIR" in capsys.readouterr().err

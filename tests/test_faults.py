@@ -199,7 +199,9 @@ def test_a_load_that_ends_in_every_try_to_read_stops_the_script_with_a_sentence(
         consistent_read(db, settings, read_slowly)
     said = capsys.readouterr()
     assert (ended.value.code, len(tries), said.err.count("\n")) == (2, TRIES, 1)
-    assert "the orders were replaced again and again while they were read, wait for step 1" in said.err
+    assert (
+        "The orders were replaced during every try to read them: run this again when step 1 has ended." in said.err
+    )
     assert said.out.count("the orders were replaced while they were read: trying again") == TRIES - 1
 
 

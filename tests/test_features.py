@@ -112,13 +112,13 @@ def test_combining_empties_its_parts(simulated):
 def test_the_models_learn_from_a_share_of_the_customers_and_predict_all(simulated, history):
     some = combine_histories([snapshots(simulated, AS_OF, HORIZON, 0.4)], Settings()).snapshots
     now = some[AS_OF]
-    learnt = now.index[now["learner"]]
+    learnt = now.index[now["in_sample"]]
     assert 0.3 * len(now) < len(learnt) < 0.5 * len(now)
     for cutoff, rows in history.snapshots.items():
         of_grid = (AS_OF - cutoff) % HORIZON == pd.Timedelta(0)  # the others are a year before those
         expected = rows if of_grid else rows[rows.index.isin(learnt)]
-        pd.testing.assert_frame_equal(some[cutoff].drop(columns="learner"), expected.drop(columns="learner"))
-    taught = labelled_features(some, AS_OF - HORIZON, HORIZON, learners=True)
+        pd.testing.assert_frame_equal(some[cutoff].drop(columns="in_sample"), expected.drop(columns="in_sample"))
+    taught = labelled_features(some, AS_OF - HORIZON, HORIZON, sample_only=True)
     every = labelled_features(history.snapshots, AS_OF - HORIZON, HORIZON)
     pd.testing.assert_frame_equal(taught, every[every.index.isin(learnt)])
 

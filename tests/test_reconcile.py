@@ -128,7 +128,7 @@ def test_figures_that_disagree_are_said(shop, capsys):
     checks = [*table_checks(tables), Check("orders in x", 5, 1234.5, NET)]
     with pytest.raises(SystemExit):
         require_agreement(checks, sums["totals"])
-    assert "The orders in x are 5 with 1,234.50, and 4 with 32.51 were read" in capsys.readouterr().err
+    assert "There are 5 orders in x worth 1,234.50, but 4 worth 32.51 were read" in capsys.readouterr().err
 
 
 def test_half_a_cent_of_rounding_is_no_disagreement(shop):
