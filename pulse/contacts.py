@@ -119,7 +119,7 @@ def report_money(forecast: pd.DataFrame, profit: pd.DataFrame) -> None:
     tested, coming = forecast.iloc[-2], forecast.iloc[-1]
     between = f" ({coming['low']:,.0f} to {coming['high']:,.0f})" if np.isfinite(coming["low"]) else ""
     end = f"{coming['window_end']:%Y-%m-%d}"
-    say("Forecast", f"{coming['forecast']:,.0f}{between} net revenue of current's customers by {end}")
+    say("Forecast", f"{coming['forecast']:,.0f}{between} net revenue of today's customers by {end}")
     if tested["actual"] > 0:
         names = {
             "off by": "forecast",

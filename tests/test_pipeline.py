@@ -147,7 +147,7 @@ def seeds(tmp_path_factory) -> dict[int, Path]:
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_out_of_time_accuracy_beats_every_baseline(seeds, seed):
     """Established customers, default data: above 99%, the majority class and the best recency rule, and
-    within a point of a judge who knows who had lapsed."""
+    within a point of the ceiling, trees that are told who has lapsed."""
     value = metric(seeds[seed])["established"]
     model = value["logistic_regression"]
     assert model["accuracy"] > 0.99
