@@ -163,6 +163,7 @@ def test_two_scripts_on_one_embedded_database_get_a_sentence(tmp_path):
     assert "Waiting" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_script_waits_for_the_end_of_another(tmp_path):
     with embedded_mongod(tmp_path / "mongodb"):
         command = [sys.executable, ROOT / ANALYSE]

@@ -119,6 +119,7 @@ def test_a_server_gives_the_same_csvs_as_the_embedded_one(shop, tmp_path, uri):
     assert not (tmp_path / "mongodb").exists()
 
 
+@pytest.mark.slow
 def test_the_scripts_run_from_any_folder_and_with_nothing_but_their_files(tmp_path):
     """A copy of the scripts, common.py and pulse/ in a folder with a space and accents, called from elsewhere."""
     home = tmp_path / "my shop é"
@@ -328,6 +329,7 @@ def test_an_as_of_before_the_first_order(shop):
     assert (shop[0] / "rfm_analysis.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_too_short_a_history_writes_no_half_made_csvs(tmp_path, uri):
     settings = {"MONGO_URI": uri, "MONGO_DB": "short"}
     assert run(GENERATE, "--customers", "50", "--years", "1", data_dir=tmp_path, **settings).returncode == 0
@@ -336,6 +338,7 @@ def test_too_short_a_history_writes_no_half_made_csvs(tmp_path, uri):
     assert list(tmp_path.glob("*.csv")) == []
 
 
+@pytest.mark.slow
 def test_too_few_who_churned_write_no_half_made_csvs(tmp_path, uri):
     settings = {"MONGO_URI": uri, "MONGO_DB": "few"}
     assert run(GENERATE, "--customers", "100", data_dir=tmp_path, **settings).returncode == 0
@@ -374,6 +377,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 def test_hostile_ids_and_texts_come_out_as_the_same_rows(tmp_path, uri):
     """In MongoDB, as ids, countries, channels and categories; amounts and dates that are none are counted."""
     with MongoClient(uri) as client:

@@ -133,6 +133,7 @@ def test_a_customer_in_two_ranges_gets_a_sentence(capsys):
     assert "Customer 8 has ids of two types in sales" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_number_and_a_text_that_look_alike_are_no_customer_of_two_ranges(db, tmp_path, uri):
     rows = [{"customer_id": who, "order_date": DAY, "total": 1.0} for who in (*range(50), *map(str, range(50)))]
     db.orders.insert_many(rows)
