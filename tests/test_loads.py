@@ -22,6 +22,7 @@ from pulse.loads import (
     Source,
     active_collection,
     complete,
+    consistent_read,
     create_staging,
     finish_switch,
     insert_blocks,
@@ -333,3 +334,15 @@ def test_a_load_of_the_first_version_is_read_and_replaced(db, settings, stopped)
     assert list(db.orders.find()) == [{"_id": 2}]
     assert sorted(db.list_collection_names()) == sorted([*COLLECTIONS, "pulse_loads"])
     assert db.pulse_loads.count_documents({}) == 3
+
+
+def test_a_collection_of_another_name_that_comes_during_a_reading_is_no_load(db, settings, capsys):
+    load(db, settings, Source("ours", iter([{"orders": [{"_id": 1}]}]), {}))
+
+    def read() -> int:
+        db.drop_collection("elsewhere")
+        db.create_collection("elsewhere")
+        return db.orders.count_documents({})
+
+    assert consistent_read(db, settings, read) == 1
+    assert capsys.readouterr().out == ""

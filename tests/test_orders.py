@@ -280,3 +280,11 @@ def test_two_customers_of_one_id_get_a_sentence(db, settings, capsys):
         read_customers(db, settings)
     assert stopped.value.code == 2
     assert "Two documents in customers have the customer id 7 (as text)" in capsys.readouterr().err
+
+
+def test_orders_that_name_no_currency_can_be_the_chosen_ones(db, monkeypatch):
+    for currency, total in (("EUR", 1.0), (None, 2.0)):
+        db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": total, "currency": currency})
+    monkeypatch.setenv("REPORT_CURRENCY", "none")
+    orders, _, _ = read_all(db)
+    assert list(orders["amount"]) == [2.0]
