@@ -1,7 +1,7 @@
 """Step 1: put customers and orders into MongoDB, either simulated or from a file of your own.
 
     python 1_data_generation.py                       a synthetic shop, the same for the same seed
-    python 1_data_generation.py --import orders.csv   your orders in its place
+    python 1_data_generation.py --import orders.csv   your orders in its place (--check: only look)
 
 The simulated shop is a documented process. A customer of one of three personas signs up, orders at
 gamma-distributed gaps, and after each order may lapse for good: likely in the first few orders,
@@ -11,17 +11,23 @@ In an erratic shop gaps have no rhythm, and who lapses fades away slowly: churn 
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from faker import Faker
+from pymongo.database import Database
 from tqdm import tqdm
 
 from common import Settings, fail, int_between, iso_date, parse_arguments, read_settings, run, say
 from pulse.database import database, server_label
-from pulse.importing import add_import_options, open_import
-from pulse.loads import Block, Source, finish_switch, load, refuse_foreign_collections
+from pulse.documents import documents, items_of_orders, numbered
+from pulse.identity import make_key
+from pulse.import_options import add_import_options
+from pulse.import_report import say_check
+from pulse.importing import as_source, open_import
+from pulse.loads import RECORDS, Block, Source, finish_switch, load, refuse_foreign_collections
 
 # --- the knobs of the simulation ---
 
@@ -76,11 +82,14 @@ CUSTOMERS_PER_BLOCK = 1_000  # simulated at a time: memory stays flat, however m
 
 def main() -> None:
     args, settings = arguments(), read_settings()
+    if args.check:
+        check(args, settings)
+        return
     refuse_own_orders(settings)
     with database(settings) as db:
         refuse_foreign_collections(db)
         finish_switch(db)  # of a run that was killed
-        with open_source(args, settings) as source:
+        with open_source(args, settings, db) as source:
             counts = load(db, settings, source)
     say("Loaded", f"{counts['customers']:,} customers and {counts['orders']:,} orders ({source.origin})")
     say("Into", f"{server_label(settings)}, database {settings.mongo_db}")
@@ -109,13 +118,24 @@ def refuse_own_orders(settings: Settings) -> None:
         )
 
 
-def open_source(args: Namespace, settings: Settings) -> AbstractContextManager[Source]:
-    """The documents to load: a file's, or a simulated shop's."""
-    if args.file:
-        return open_import(args, settings.time_zone)
+def check(args: Namespace, settings: Settings) -> None:
+    """Say what a load of args.files would do; no MongoDB is needed for it."""
+    if not args.files:
+        fail("--check needs --import FILE: it says what a load of that file would do.")
+    with open_import(args, settings, lambda: "any") as found:
+        say_check(found.con, found.opened, found.columns)
+
+
+@contextmanager
+def open_source(args: Namespace, settings: Settings, db: Database) -> Iterator[Source]:
+    """The documents to load: those of files, or a simulated shop's."""
+    if args.files:
+        with open_import(args, settings, partial(make_key, db, settings, RECORDS)) as found:
+            yield as_source(found)
+        return
     start = args.end_date + pd.Timedelta(days=1) - pd.DateOffset(years=args.years)
     origin = f"simulated, seed {args.seed}" + (", erratic" if args.erratic else "")
-    return nullcontext(Source(origin, simulate(args.customers, start, args.end_date, args.seed, args.erratic), {}))
+    yield Source(origin, simulate(args.customers, start, args.end_date, args.seed, args.erratic), {})
 
 
 # --- simulating a shop ---
@@ -239,8 +259,8 @@ def choose_lines(dates: np.ndarray, catalogue: pd.DataFrame, rng: np.random.Gene
 def price_orders(
     buyer: np.ndarray, dates: np.ndarray, elapsed: np.ndarray, lines: pd.DataFrame, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """The orders with these lines: customer_id (row number), order_date, status, channel, discount,
-    shipping, total; `elapsed` runs from 0 to 1 over the whole history."""
+    """The orders with these lines: customer_id (row number), order_date, status, channel, discount, shipping,
+    total, sold (whether it is a sale); `elapsed` runs from 0 to 1 over the whole history."""
     n = len(buyer)
     goods = np.bincount(lines["order"], lines["quantity"] * lines["unit_price"], minlength=n)
     discount = (goods * rng.choice(list(DISCOUNTS), n, p=list(DISCOUNTS.values()))).round(2)
@@ -260,14 +280,14 @@ def price_orders(
             "shipping": shipping,
             "total": (goods - discount + shipping).round(2),
         }
-    )
+    ).assign(sold=lambda orders: orders["status"] == "completed")
 
 
 def add_credit_notes(
     orders: pd.DataFrame, lines: pd.DataFrame, end: pd.Timestamp, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The orders and lines, followed by credit notes: the first line of some completed orders comes
-    back, for what was paid for it, as an order of a negative total dated when it happened."""
+    back, for what was paid for it, as an order of a negative total dated when it happened, sold as it was."""
     chosen = np.flatnonzero((rng.random(len(orders)) < CREDIT_NOTES) & (orders["status"] == "completed"))
     notes = orders.iloc[chosen].assign(status="refunded", shipping=0.0)
     notes["order_date"] += pd.to_timedelta(rng.integers(1, DAYS_TO_CREDIT + 1, len(notes)), unit="D")
@@ -316,34 +336,6 @@ def make_profiles(
             "acquisition_channel": rng.choice(list(ACQUISITION), n, p=list(ACQUISITION.values())),
         }
     )
-
-
-def items_of_orders(lines: pd.DataFrame, n_orders: int) -> list[list[dict]]:
-    """Each order's lines as a list of documents, which equal lines share; the lines are sorted by order."""
-    ends = np.bincount(lines["order"], minlength=n_orders).cumsum().tolist()
-    sort = lines.groupby(["product_id", "quantity"], sort=False).ngroup()
-    distinct = documents(lines[~sort.duplicated()].drop(columns="order"))
-    items = [distinct[n] for n in sort]
-    return [items[first:last] for first, last in zip([0, *ends[:-1]], ends, strict=True)]
-
-
-def numbered(letter: str, first: int, n: int) -> np.ndarray:
-    """n ids that sort as text in their own order: the letter and eight digits, from first + 1."""
-    return np.array([f"{letter}{number:08}" for number in range(first + 1, first + n + 1)], dtype=object)
-
-
-def documents(frame: pd.DataFrame) -> list[dict]:
-    """One document per row, of plain Python values; missing dates and texts become None."""
-    names = list(frame)
-    columns = []
-    for name in names:
-        if frame[name].dtype.kind == "M":
-            columns.append(frame[name].to_numpy("datetime64[ms]").tolist())
-        elif isinstance(frame[name].dtype, pd.StringDtype):
-            columns.append(frame[name].to_numpy(object, na_value=None).tolist())
-        else:
-            columns.append(frame[name].tolist())
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 if __name__ == "__main__":

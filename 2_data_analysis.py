@@ -1,7 +1,8 @@
 """Step 2: read the orders from MongoDB; write RFM segments, cohorts, KPIs and figures to data/.
 
     python 2_data_analysis.py                       as of the midnight after the last order
-    python 2_data_analysis.py --as-of 2025-07-01    as it looked then, from the orders before that day
+    python 2_data_analysis.py --as-of 2025-07-01    as it looked then, from the orders before that day (or as it
+                                                    looks now, if none has come since the last order)
 
 docs/KPI_Dictionary.md defines every column. Nothing is saved unless all totals reconcile.
 """
@@ -16,11 +17,14 @@ from pymongo.database import Database
 
 from common import Settings, as_of_parser, parse_arguments, preload, read_settings, run, say
 from pulse.charts import draw_analysis
+from pulse.currencies import decimals
 from pulse.database import database
 from pulse.exports import manifest_row, require_writable, save
+from pulse.identity import doubt_customers
 from pulse.loads import active_collection, consistent_read, load_record
 from pulse.months import first_day, is_in_progress, last_month, month_before, month_number
-from pulse.orders import Audit, Reading, add_audits, plan_reading, read_customers, read_range
+from pulse.orders import Audit, add_audits, read_customers, read_range
+from pulse.planning import Reading, plan_reading
 from pulse.ranges import concat_by_customer, map_ranges
 from pulse.reconcile import reconcile, status_sums, total_sums
 
@@ -38,6 +42,7 @@ BEST_FIRST = (
     *("Need Attention", "About to Sleep", "At Risk", "Can't Lose Them", "Hibernating"),
 )
 SCORES = {"r_score": "recency_days", "f_score": "frequency", "m_score": "monetary"}
+NEARLY_NOTHING = 0.01  # of what an order's items and discounts come to: below, they get equal parts of revenue
 
 Sums = dict[str, pd.DataFrame]  # {table: what orders add to it}
 
@@ -47,6 +52,7 @@ class Shop(NamedTuple):
 
     customers: pd.DataFrame  # as in read_customers
     as_of: pd.Timestamp
+    places: int  # decimals of an amount
     sums: Sums  # see range_sums
     audit: Audit
     rejects: dict[str, int]  # {remark: rows that an import left out or noted}
@@ -57,25 +63,28 @@ def main() -> None:
     require_writable(settings.data_path)
     preload("seaborn")
     with database(settings) as db:
-        shop = consistent_read(db, settings, partial(read_shop, db, settings, args.as_of))
+        shop = consistent_read(db, settings, partial(read_shop, db, settings, args.as_of, args.keep_odd_dates))
 
-    sums, as_of = shop.sums, shop.as_of
+    sums, as_of, places = shop.sums, shop.as_of, shop.places
+    frequency = sums["customers"]["frequency"]
+    doubt_customers(frequency.sum(), frequency.max(), "customer_id")
     rfm = rfm_analysis(sums["customers"], as_of)
     rfm["previous_segment"] = rfm_analysis(sums["customers_before"], month_before(as_of))["segment"]
     tables = {
         "customers": known_customers(shop.customers, sums["customers"].index, as_of),
         "rfm_analysis": rfm.reset_index(),
         "rfm_score_bands": score_bands(rfm),
-        "cohort_retention": cohort_retention(sums["cohorts"], as_of),
-        "monthly_kpis": monthly_kpis(sums["months"], as_of),
-        "revenue_drivers": revenue_drivers(sums["drivers"]),
+        "cohort_retention": cohort_retention(sums["cohorts"], as_of, places),
+        "monthly_kpis": monthly_kpis(sums["months"], as_of, places),
+        "revenue_drivers": revenue_drivers(sums["drivers"], places),
     }
     size = {name: f"{len(table):,}" for name, table in tables.items()}
     say("Computed", f"{size['rfm_analysis']} customers' RFM, {size['cohort_retention']} cohort cells, "
         f"{size['monthly_kpis']} months, {size['revenue_drivers']} driver rows")  # fmt: skip
 
-    tables["data_quality"] = reconcile(tables, sums, shop.audit.excluded, shop.rejects)
-    row = manifest_row(Path(__file__).name, as_of, shop.audit.orders, shop.audit.fingerprint)
+    tables["data_quality"] = reconcile(tables, sums, shop.audit.excluded, shop.rejects, places)
+    audit = shop.audit
+    row = manifest_row(Path(__file__).name, as_of, audit.orders, audit.fingerprint, args.keep_odd_dates)
     save(settings.data_path, tables, draw_analysis(tables, SEGMENTS, BEST_FIRST), row)
     say("Next", "python 3_churn_model.py")
 
@@ -83,33 +92,34 @@ def main() -> None:
 # --- reading ---
 
 
-def read_shop(db: Database, settings: Settings, as_of: pd.Timestamp | None) -> Shop:
+def read_shop(db: Database, settings: Settings, as_of: pd.Timestamp | None, keep_odd_dates: bool = False) -> Shop:
     """The customers, and what their orders add to each table, a range of customers at a time."""
-    customers = read_customers(db, settings)
+    reading = plan_reading(db, settings, as_of, keep_odd_dates, items=True)
+    customers = read_customers(db, settings, reading)
     countries = customers.set_index("customer_id")["country"].astype("category")
-    reading = plan_reading(db, settings, as_of, items=True)
     task = partial(range_sums, reading=reading, countries=countries)
     parts, audits = zip(*map_ranges(task, db, settings, reading.ranges), strict=True)
     audit = add_audits(list(audits), reading, settings)
     record = load_record(db, active_collection(db, settings.orders_collection).name) or {}
-    return Shop(customers, reading.as_of, add_sums(list(parts), settings), audit, record.get("left_out", {}))
+    sums, places = add_sums(list(parts), settings), decimals(reading.currency)
+    return Shop(customers, reading.as_of, places, sums, audit, record.get("left_out", {}))
 
 
 def range_sums(db: Database, where: dict, reading: Reading, countries: pd.Series) -> tuple[Sums, Audit]:
     """What the orders of one range of customers add to each table; `countries` are by customer_id."""
     orders, audit = read_range(db, reading, where)
-    return order_sums(orders, reading.as_of, countries), audit
+    return order_sums(orders, reading.as_of, countries, decimals(reading.currency)), audit
 
 
-def order_sums(orders: pd.DataFrame, as_of: pd.Timestamp, countries: pd.Series) -> Sums:
-    """What these orders add to each table, from the columns of read_range."""
+def order_sums(orders: pd.DataFrame, as_of: pd.Timestamp, countries: pd.Series, places: int = 2) -> Sums:
+    """What these orders add to each table, from the columns of read_range; an amount has so many places."""
     orders = add_months(orders)
     return {
-        "customers": customer_sums(orders),
-        "customers_before": customer_sums(orders[orders["order_date"] < month_before(as_of)]),
+        "customers": customer_sums(orders, places),
+        "customers_before": customer_sums(orders[orders["order_date"] < month_before(as_of)], places),
         "cohorts": cohort_sums(orders),
         "months": month_sums(orders),
-        "drivers": driver_sums(orders, countries),
+        "drivers": driver_sums(orders, countries, places),
         "statuses": status_sums(orders),
         "totals": total_sums(orders),
     }
@@ -154,7 +164,7 @@ def add_months(orders: pd.DataFrame) -> pd.DataFrame:
 # --- RFM ---
 
 
-def customer_sums(orders: pd.DataFrame) -> pd.DataFrame:
+def customer_sums(orders: pd.DataFrame, places: int = 2) -> pd.DataFrame:
     """first_order_date, last_order_date and frequency of completed orders, and monetary: by customer_id."""
     dates = orders["order_date"].where(orders["completed"])
     by_customer = orders.assign(date=dates).groupby("customer_id", observed=True)
@@ -164,7 +174,7 @@ def customer_sums(orders: pd.DataFrame) -> pd.DataFrame:
         frequency=("completed", "sum"),
         monetary=("net", "sum"),
     )
-    return sums.set_axis(sums.index.astype("str")).round({"monetary": 2})
+    return sums.set_axis(sums.index.astype("str")).round({"monetary": places})
 
 
 def rfm_analysis(customers: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
@@ -213,7 +223,7 @@ def cohort_sums(orders: pd.DataFrame) -> pd.DataFrame:
     return cells.agg(orders=("completed", "sum"), active=("first_of_month", "sum"), net=("net", "sum"))
 
 
-def cohort_retention(sums: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+def cohort_retention(sums: pd.DataFrame, as_of: pd.Timestamp, places: int = 2) -> pd.DataFrame:
     """One row per cohort and month since the first, from cohort_sums: the columns of cohort_retention.csv.
 
     Every month that has begun has a row, with 0 where nobody came; a month to come has none. A
@@ -225,7 +235,7 @@ def cohort_retention(sums: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
         for cohort, size in sums["active"].xs(0, level="months_since_first").items()
         for months in range(last_month(as_of) - int(cohort) + 1)
     ]
-    table = pd.DataFrame(triangle, columns=[*key, "size"]).join(sums.round(2), on=key).fillna(0)
+    table = pd.DataFrame(triangle, columns=[*key, "size"]).join(sums.round(places), on=key).fillna(0)
     month = table["cohort"] + table["months_since_first"]
     revenue = table.groupby("cohort")["net"].cumsum()
     return pd.DataFrame(
@@ -238,7 +248,7 @@ def cohort_retention(sums: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
             "retention_rate": (table["active"] / table["size"]).round(6),
             "orders": table["orders"].astype(int),
             "net_revenue": table["net"],
-            "cumulative_revenue_per_customer": (revenue / table["size"]).round(2),
+            "cumulative_revenue_per_customer": (revenue / table["size"]).round(max(places, 2)),
             "cell_state": np.where(is_in_progress(month, as_of), "in_progress", "complete"),
         }
     )
@@ -260,13 +270,13 @@ def month_sums(orders: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(parts).groupby(orders["month"]).sum()
 
 
-def monthly_kpis(sums: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+def monthly_kpis(sums: pd.DataFrame, as_of: pd.Timestamp, places: int = 2) -> pd.DataFrame:
     """One row per month from the first order's to as_of's, none left out: the columns of monthly_kpis.csv."""
-    table = sums.reindex(range(sums.index[0], last_month(as_of) + 1), fill_value=0).round(2)
+    table = sums.reindex(range(sums.index[0], last_month(as_of) + 1), fill_value=0).round(places)
     of_customers = table["net_revenue"] - table["guest_revenue"]
     table.insert(6, "returning_customers", table["active_customers"] - table["new_customers"])
-    table["average_order_value"] = (table["gross_revenue"] / table["orders"]).round(2)
-    table["revenue_per_customer"] = (of_customers / table["active_customers"]).round(2)
+    table["average_order_value"] = (table["gross_revenue"] / table["orders"]).round(max(places, 2))
+    table["revenue_per_customer"] = (of_customers / table["active_customers"]).round(max(places, 2))
     table["is_complete"] = ~is_in_progress(table.index, as_of)
     table.insert(0, "month", first_day(table.index))
     return table.replace([np.inf, -np.inf], np.nan)
@@ -275,12 +285,12 @@ def monthly_kpis(sums: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
 # --- drivers ---
 
 
-def driver_sums(orders: pd.DataFrame, countries: pd.Series) -> pd.DataFrame:
+def driver_sums(orders: pd.DataFrame, countries: pd.Series, places: int = 2) -> pd.DataFrame:
     """orders, units and revenue by month, country, channel and category, of the completed orders.
 
     An order counts once in every category that it holds; its country is its own, else its customer's.
     """
-    lines = revenue_by_line(orders)
+    lines = revenue_by_line(orders, places)
     order = orders.loc[lines["order"]].set_axis(lines.index)
     home = countries.reindex(order["customer_id"].cat.categories)
     table = pd.DataFrame(
@@ -291,7 +301,7 @@ def driver_sums(orders: pd.DataFrame, countries: pd.Series) -> pd.DataFrame:
             "channel": order["channel"],
             "category": lines["category"].astype("category"),
             "orders": ~lines[["order", "category"]].duplicated(),
-            "units": lines["quantity"],
+            "units": lines["quantity"].where(np.isfinite(lines["quantity"])),
             "revenue": lines["revenue"],
         }
     )
@@ -304,11 +314,12 @@ def driver_sums(orders: pd.DataFrame, countries: pd.Series) -> pd.DataFrame:
     return table.groupby(key)[["orders", "units", "revenue"]].sum()
 
 
-def revenue_by_line(orders: pd.DataFrame) -> pd.DataFrame:
+def revenue_by_line(orders: pd.DataFrame, places: int = 2) -> pd.DataFrame:
     """The lines of completed orders: order (its row), category, quantity, revenue.
 
     What was paid for an order is spread over its lines by their value, so that revenue adds up to gross
-    revenue to the cent. An order without lines has one, of no category and no units.
+    revenue at so many places. An order without lines has one, of no category and no units. Lines that are free,
+    or that discounts in lines of their own bring to about 0, get equal parts.
     """
     lines = orders["items"].list.flatten().struct.explode().rename_axis("order").reset_index()
     lines["value"] = lines["quantity"] * lines["unit_price"]
@@ -316,17 +327,18 @@ def revenue_by_line(orders: pd.DataFrame) -> pd.DataFrame:
     lines = pd.concat([lines.astype({"value": float, "quantity": float}), bare], ignore_index=True)
     lines = lines[orders["completed"].to_numpy()[lines["order"]]]
     order = lines["order"]
-    value = lines["value"].fillna(0)
-    value = value.where(value.groupby(order).transform("sum") != 0, 1)  # all free: equal parts
+    value = lines["value"].where(np.isfinite(lines["value"]), 0)
+    total, size = (values.groupby(order).transform("sum") for values in (value, value.abs()))
+    value = value.where(total.abs() > NEARLY_NOTHING * size, 1)
     share = value.groupby(order).cumsum() / value.groupby(order).transform("sum")
-    # cents are rounded on the running total, so that the parts add up
-    so_far = (share * orders["gross"].to_numpy()[order]).round(2)
+    # smallest units are rounded on the running total, so that the parts add up
+    so_far = (share * orders["gross"].to_numpy()[order]).round(places)
     return lines.assign(revenue=so_far - so_far.groupby(order).shift(fill_value=0))
 
 
-def revenue_drivers(sums: pd.DataFrame) -> pd.DataFrame:
+def revenue_drivers(sums: pd.DataFrame, places: int = 2) -> pd.DataFrame:
     """One row per month, country, channel and category with a completed order: revenue_drivers.csv."""
-    return sums.round(2).astype({"units": int}).rename(first_day, level="month").reset_index()
+    return sums.round({"revenue": places, "units": 6}).rename(first_day, level="month").reset_index()
 
 
 if __name__ == "__main__":

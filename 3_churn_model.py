@@ -25,6 +25,7 @@ from common import Settings, as_of_parser, fail, int_between, parse_arguments, p
 from pulse import evaluation
 from pulse.churn_charts import draw_churn
 from pulse.contacts import Campaign, contact_list, profit_curve, reasons, report_money, segments_of
+from pulse.currencies import decimals
 from pulse.database import database
 from pulse.evaluation import MINIMUM_PER_CLASS, MODEL, SEED
 from pulse.exports import manifest_row, require_writable, save
@@ -40,7 +41,8 @@ from pulse.features import (
     snapshots,
 )
 from pulse.loads import consistent_read
-from pulse.orders import Audit, Reading, add_audits, plan_reading, read_range, read_truth
+from pulse.orders import Audit, add_audits, read_range, read_truth
+from pulse.planning import Reading, plan_reading, refuse_quiet_end
 from pulse.ranges import map_ranges
 
 if TYPE_CHECKING:  # slow to import
@@ -96,8 +98,9 @@ def main() -> None:
     require_writable(settings.data_path)
     preload("sklearn.ensemble", "sklearn.compose", "matplotlib.figure")
     with database(settings) as db:
-        shop = consistent_read(db, settings, partial(read_shop, db, settings, args.as_of, horizon))
-    row = manifest_row(Path(__file__).name, shop.as_of, shop.audit.orders, shop.audit.fingerprint)
+        shop = consistent_read(db, settings, partial(read_shop, db, settings, args))
+    audit = shop.audit
+    row = manifest_row(Path(__file__).name, shop.as_of, audit.orders, audit.fingerprint, args.keep_odd_dates)
     learned = learn(shop.history, shop.as_of, horizon)
 
     columns = model_columns(learned.train)
@@ -108,12 +111,13 @@ def main() -> None:
     metrics = evaluation.evaluate(learned.train, learned.test, scores, horizon)
     evaluation.report(metrics, learned.test["cutoff"].iloc[0])
 
-    predictions = predict(learned.latest, learned.current, learned.season_factor)
+    predictions = predict(learned.latest, learned.current, learned.season_factor, shop.history.places)
     predictions["segment"] = segments_of(learned.current.index, row, settings.data_path)
     why = reasons(learned.latest.churn, learned.current, predictions["churn_probability"].to_numpy())
     predictions["main_reason"], predictions["second_reason"] = why
-    contacts = contact_list(predictions, learned.current, horizon, CAMPAIGN, RISK_BANDS)
-    profit = profit_curve(contacts)
+    campaign = CAMPAIGN._replace(places=shop.history.places)
+    contacts = contact_list(predictions, learned.current, horizon, campaign, RISK_BANDS)
+    profit = profit_curve(contacts, shop.history.places)
     report_money(learned.forecast, profit)
     churned, scored = learned.test["churned"].to_numpy(), scores[MODEL].to_numpy()
     tables = {
@@ -141,16 +145,19 @@ def arguments() -> Namespace:
 # --- reading ---
 
 
-def read_shop(db: Database, settings: Settings, as_of: pd.Timestamp | None, horizon: pd.Timedelta) -> Shop:
+def read_shop(db: Database, settings: Settings, args: Namespace) -> Shop:
     """The customers' history, a range of customers at a time."""
-    reading = plan_reading(db, settings, as_of)
+    reading = plan_reading(db, settings, args.as_of, args.keep_odd_dates)
+    refuse_quiet_end(reading)
     n_orders = db[reading.collection].estimated_document_count()
     share = min(1.0, LEARN_ORDERS / n_orders) if n_orders else 1.0
+    horizon = pd.Timedelta(days=args.horizon)
     task = partial(range_history, reading=reading, horizon=horizon, sample_share=share)
     parts, audits = zip(*map_ranges(task, db, settings, reading.ranges), strict=True)
     audit = add_audits(list(audits), reading, settings)
     truth = read_truth(db, settings)
-    return Shop(reading.as_of, combine_histories(parts, settings), audit, truth)
+    history = combine_histories(parts, settings)._replace(places=decimals(reading.currency))
+    return Shop(reading.as_of, history, audit, truth)
 
 
 def range_history(
@@ -279,13 +286,13 @@ def coefficients(model: "Pipeline") -> pd.DataFrame:
 # --- predicting ---
 
 
-def predict(models: Models, known: pd.DataFrame, season: float = 1.0) -> pd.DataFrame:
+def predict(models: Models, known: pd.DataFrame, season: float = 1.0, places: int = 2) -> pd.DataFrame:
     """One row per row of `known`: churn_probability, if_staying (net revenue within the horizon if the
     customer stays, times the season's factor), expected_revenue (that times the chance to stay)."""
     parts = []
     for rows in in_parts(known[models.churn.feature_names_in_]):
         churning, if_staying = models.churn.predict_proba(rows)[:, 1], season * models.spending.predict(rows)
-        expected = ((1 - churning) * if_staying).round(2)
+        expected = ((1 - churning) * if_staying).round(places)
         table = {"churn_probability": churning, "if_staying": if_staying, "expected_revenue": expected}
         parts.append(pd.DataFrame(table, index=rows.index))
     return pd.concat(parts)
@@ -313,7 +320,7 @@ def forecast_revenue(
         models = fitted.get(n) or fit(train)
         season = season_factor(models, history, start, horizon) if seasonal else 1.0
         known = features(history.snapshots[start], start, horizon)
-        forecast = predict(models, known, season)["expected_revenue"].sum()
+        forecast = predict(models, known, season, history.places)["expected_revenue"].sum()
         window = {
             "window_start": start,
             "window_end": start + horizon,
@@ -327,7 +334,7 @@ def forecast_revenue(
         windows.append(window)
         if forecast > 0:
             worst = np.fmax(worst, abs(window["actual"] / forecast - 1))
-    money = dict.fromkeys(windows[0].keys() - {"window_start", "window_end"}, 2)
+    money = dict.fromkeys(windows[0].keys() - {"window_start", "window_end"}, history.places)
     return pd.DataFrame(windows).round(money), season
 
 

@@ -38,6 +38,11 @@ class Settings:
     customer_fields: str = ""
     report_currency: str = ""
     report_timezone: str = "UTC"
+    sold_statuses: str = ""
+    not_sold_statuses: str = ""
+    order_dates: str = ""
+    order_amounts: str = ""
+    customer_key: str = field(default="", repr=False)
     data_dir: str = "data"
     range_orders: str = "1000000"
     workers: str = ""
@@ -119,9 +124,11 @@ def preload(*modules: str) -> None:
 
 
 def as_of_parser(description: str) -> ArgumentParser:
-    """The command line of scripts 2 and 3, so far: --as-of, or None for their default."""
+    """The command line of scripts 2 and 3, so far: --as-of, or None for their default; --keep-odd-dates."""
     parser = ArgumentParser(description=description)
     parser.add_argument("--as-of", type=iso_date, help="see only the orders before this day (YYYY-MM-DD)")
+    odd = "take in orders dated far from all others"
+    parser.add_argument("--keep-odd-dates", action="store_true", help=odd)
     return parser
 
 
@@ -129,17 +136,6 @@ def parse_arguments(parser: ArgumentParser) -> Namespace:
     """The command line; a wrong one gets one sentence, not argparse's two paragraphs."""
     parser.error = lambda message: fail(f"{message} (--help lists the options).")  # type: ignore[method-assign]
     return parser.parse_args()
-
-
-def parse_mapping(text: str, names: tuple[str, ...], source: str) -> dict[str, str]:
-    """{name: other} from "name=other, name=other"; stops at a name that is not one of `names`."""
-    mapping = {}
-    for pair in filter(None, (part.strip() for part in text.split(","))):
-        name, _, other = (part.strip() for part in pair.partition("="))
-        if name not in names or not other:
-            fail(f"{source} has {pair!r}: write name=other, with one of {', '.join(names)} as the name.")
-        mapping[name] = other
-    return mapping
 
 
 def iso_date(text: str) -> pd.Timestamp:

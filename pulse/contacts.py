@@ -8,7 +8,7 @@ import pandas as pd
 
 from common import say
 from pulse.evaluation import THRESHOLD
-from pulse.exports import COMPLETE, escape_formulas, read_manifest
+from pulse.exports import COMPLETE, KEPT, escape_formulas, read_manifest
 from pulse.features import FEATURES, in_parts
 
 if TYPE_CHECKING:  # slow to import
@@ -43,6 +43,7 @@ class Campaign(NamedTuple):
     offer_cost: float  # of the offer, for whoever takes it: those it keeps, and all who would have stayed
     success_rate: float  # share of those about to churn whom contact and offer keep
     margin: float  # what is left of a unit of revenue once the goods are paid
+    places: int = 2  # decimals of an amount
 
 
 # --- the list ---
@@ -75,8 +76,8 @@ def contact_list(
         "churn_probability": churning.round(6),
         "risk_band": pd.cut(churning, [*risk_bands.values(), np.inf], right=False, labels=list(risk_bands)),
         "expected_revenue": predictions["expected_revenue"],
-        "revenue_at_risk": (churning * lost).round(2),
-        "contact_profit": profit.round(2),
+        "revenue_at_risk": (churning * lost).round(campaign.places),
+        "contact_profit": profit.round(campaign.places),
         "main_reason": predictions["main_reason"],
         "second_reason": predictions["second_reason"],
     }
@@ -92,11 +93,12 @@ def segments_of(customers: pd.Index, run: dict[str, str], folder: Path) -> pd.Se
         rfm = pd.read_csv(path, dtype={"customer_id": str}, na_filter=False)
         rfm = rfm.drop_duplicates("customer_id").set_index("customer_id")
         return rfm["segment"].reindex(escape_formulas(customers.to_series())).set_axis(customers)
-    say("Noted", f"no segments: run {ANALYSIS} on the same orders, with --as-of {run['as_of']}, for them")
+    options = f"--as-of {run['as_of']}" + (" --keep-odd-dates" if run["odd_dates"] == KEPT else "")
+    say("Noted", f"no segments: run {ANALYSIS} on the same orders, with {options}, for them")
     return pd.Series(index=customers, dtype="str")
 
 
-def profit_curve(contacts: pd.DataFrame) -> pd.DataFrame:
+def profit_curve(contacts: pd.DataFrame, places: int = 2) -> pd.DataFrame:
     """What it is worth to contact the first so many customers of the list, in a hundred steps through
     those who have something at risk, and at the best number.
 
@@ -108,7 +110,7 @@ def profit_curve(contacts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "customers_contacted": contacted,
-            "expected_profit": profit[contacted].round(2),
+            "expected_profit": profit[contacted].round(places),
             "is_best": contacted == best,
         }
     )

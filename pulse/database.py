@@ -23,6 +23,7 @@ from pymongo.errors import (
 
 from common import Settings, fail, say
 from pulse.exports import require_writable
+from pulse.identity import hide_addresses
 from pulse.mongod import embedded_mongod
 
 SERVER_TIMEOUT_S = 15  # how long a server may take to answer
@@ -131,7 +132,7 @@ def is_connection_lost(error: PyMongoError) -> bool:
 
 
 def describe_error(error: PyMongoError, settings: Settings) -> str:
-    """What is wrong with MongoDB and what to do, in one sentence that shows no password."""
+    """What is wrong with MongoDB and what to do, in one sentence that shows no password and no address."""
     code, server = getattr(error, "code", None), server_label(settings)
     if code in WRONG_PASSWORD:
         return "MongoDB refuses the user name or the password in MONGO_URI: check both."
@@ -152,7 +153,8 @@ def describe_error(error: PyMongoError, settings: Settings) -> str:
             f"{server} does not answer: check MONGO_URI, that the server runs and that it lets this "
             "computer in (Atlas: Network Access), or leave MONGO_URI out to use the embedded one."
         )
-    return f"{server} reports: {str(error).split(', full error')[0]}."
+    said = re.split(", full error| dup key: ", str(error))[0]  # what comes then holds ids
+    return f"{server} reports: {hide_addresses(said)}."
 
 
 def server_label(settings: Settings) -> str:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:  # slow to import, and script 1 draws nothing
 
 FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet run a text
 CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}  # Unicode's pictures of them
-MANIFEST = ("script", "as_of", "orders", "orders_id", "state")  # the columns of runs.csv
+MANIFEST = ("script", "as_of", "odd_dates", "orders", "orders_id", "state")  # the columns of runs.csv
 WRITING, COMPLETE = "writing", "complete"  # its states
+KEPT, LEFT_OUT = "kept", "left out"  # its odd_dates
 
 
 def require_writable(folder: Path) -> None:
@@ -68,10 +69,12 @@ def save(
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write the table, whole; texts as escape_formulas has them, and 0 for what came to -0."""
+    """Write the table, whole; texts as escape_formulas has them, 0 for what came to -0, whole units without .0."""
     texts, floats = table.select_dtypes(["object", "string"]), table.select_dtypes("float")
     written = {str(name): escape_formulas(texts[name]) for name in texts}
     written |= {str(name): floats[name] + 0.0 for name in floats}
+    if "units" in floats:
+        written["units"] = written["units"].map("{:.15g}".format)
     with atomic_write(path) as temporary:
         table.assign(**written).to_csv(temporary, index=False, lineterminator="\n", date_format="%Y-%m-%d")
 
@@ -86,7 +89,9 @@ def escape_formulas(texts: pd.Series) -> pd.Series:
 # --- the manifest ---
 
 
-def manifest_row(script: str, as_of: pd.Timestamp, orders: int, fingerprint: int) -> dict[str, str]:
+def manifest_row(
+    script: str, as_of: pd.Timestamp, orders: int, fingerprint: int, keep_odd_dates: bool = False
+) -> dict[str, str]:
     """A script's row in runs.csv, but for its state: which orders its files are of.
 
     Equal orders, in any order, have an equal fingerprint.
@@ -94,6 +99,7 @@ def manifest_row(script: str, as_of: pd.Timestamp, orders: int, fingerprint: int
     return {
         "script": script,
         "as_of": f"{as_of:%Y-%m-%d}",
+        "odd_dates": KEPT if keep_odd_dates else LEFT_OUT,
         "orders": f"{orders}",
         "orders_id": f"{fingerprint:016x}",
     }

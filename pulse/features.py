@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from common import Settings
+from pulse.currencies import FINEST
 from pulse.ranges import concat_by_customer
 
 FEATURES = (
@@ -34,6 +35,7 @@ class History(NamedTuple):
     first_order: pd.Timestamp  # the first completed one
     spent: dict[pd.Timestamp, float]  # net revenue of the horizon from each cutoff on
     snapshots: dict[pd.Timestamp, pd.DataFrame]  # see snapshot_at
+    places: int = 2  # decimals of an amount
 
 
 class Usual(NamedTuple):
@@ -106,9 +108,7 @@ def snapshot_at(orders: pd.DataFrame, cutoff: pd.Timestamp, horizon: pd.Timedelt
     known = known.astype(small)  # memory holds many of these
     known = known.assign(first=dates.min(), last=dates.max())[known["n"] > 0]
     known.index = known.index.astype("str")
-    return known.round(
-        {"paid": 2, "recent_paid": 2, "future_revenue": 2}
-    )  # to the cent: the same in whatever order
+    return known.round(dict.fromkeys(("paid", "recent_paid", "future_revenue"), FINEST))
 
 
 def combine_histories(parts: Sequence[History], settings: Settings) -> History:
@@ -120,7 +120,7 @@ def combine_histories(parts: Sequence[History], settings: Settings) -> History:
     for cutoff in cutoffs:
         tables = [part.snapshots.pop(cutoff) for part in parts if cutoff in part.snapshots]
         known[cutoff] = concat_by_customer(tables, settings)
-    spent = pd.DataFrame([part.spent for part in parts]).sum().round(2)
+    spent = pd.DataFrame([part.spent for part in parts]).sum().round(FINEST)
     return History(first, dict(spent[spent.index >= first]), known)
 
 

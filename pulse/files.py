@@ -1,98 +1,190 @@
-"""Opening the files that shops export, CSV, Excel or Parquet, for DuckDB to read."""
+"""Opening the files that shops export, of text, Excel, JSON or Parquet, several at once, for DuckDB to read."""
 
-import csv
-import gzip
 import shutil
 import zlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from glob import escape
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
 from xml.etree.ElementTree import ParseError
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
-import pandas as pd
-
-from common import fail
+from common import fail, say
+from pulse.json_files import open_json
+from pulse.parts import Part, write_rows
+from pulse.text_files import open_text, refuse_encoding
+from pulse.text_rows import read_copy, read_text, store
+from pulse.workbooks import open_workbook, workbook_rows
 
 if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
-EXCEL = (".xlsx", ".xlsm")
-TYPED = (".parquet", *EXCEL)  # numbers in these are numbers, whatever --decimal says
-EXCEL_ROWS = 2_000  # copied at a time
-SEPARATORS = ",;\t|"
-UTF8 = ("utf-8", "utf8", "utf-8-sig")
+EXCEL, JSON, PARQUET = (".xlsx", ".xlsm"), (".json", ".jsonl", ".ndjson"), (".parquet",)
+OTHER_SHEETS = (".xls", ".xlsb", ".ods", ".numbers")
+TABLES = (".csv", ".tsv", ".tab", ".txt", *EXCEL, *JSON, *PARQUET, *OTHER_SHEETS)  # in a zip
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, BadZipFile, EOFError)
+DAMAGED_INSIDE = (ParseError, zlib.error)
 
 
-def open_file(con: "DuckDBPyConnection", path: Path, encoding: str, scratch: Path) -> list[str]:
-    """Let the connection know the file as `file`, with columns c0, c1 ...; returns their names in the file.
+class Opened(NamedTuple):
+    """What the files hold, before their rows are read."""
 
-    A copy, where one is needed, goes into `scratch`. A file that cannot be read stops the script.
+    parts: list[Part]
+    header: list[str]  # the columns' names, stripped; the other parts have the same ones, in any order
+    typed: bool  # numbers are numbers, whatever the decimal mark: Excel, JSON, Parquet
+
+    @property
+    def labels(self) -> list[str]:
+        """How messages name each part: orders.csv, or orders.xlsx, sheet Year 2010."""
+        return [part.label for part in self.parts]
+
+
+# --- headers ---
+
+
+def open_headers(paths: list[Path], encoding: str | None, sheet: str | None, scratch: Path) -> Opened:
+    """The files' parts and their header. A file that cannot be read, or has another header, stops the script.
+
+    `encoding` and `sheet` are the user's, None for none. Copies go to `scratch`, and must stay there.
     """
-    kind = path.suffix.lower()
-    try:
-        if kind == ".parquet":
-            return open_parquet(con, path)
-        return open_excel(con, path) if kind in EXCEL else open_csv(con, path, encoding, scratch)
-    except OSError as error:
-        fail(f"{path} cannot be opened ({error.strerror or error}): is it whole, and of the kind it is named?")
-    except (ValueError, LookupError, BadZipFile, EOFError, ParseError, zlib.error, csv.Error) as error:
-        fail(f"{path} cannot be read ({error}): is it a CSV, Parquet or Excel file, and --encoding right?")
-
-
-def open_parquet(con: "DuckDBPyConnection", path: Path) -> list[str]:
-    """A view `file` of a Parquet file."""
-    from duckdb import ColumnExpression
-
-    rows = con.read_parquet(escape(str(path)))
-    rows.select(*(ColumnExpression(name).alias(f"c{n}") for n, name in enumerate(rows.columns))).create_view(
-        "file"
-    )
-    return rows.columns
-
-
-def open_excel(con: "DuckDBPyConnection", path: Path) -> list[str]:
-    """A table `file` with the first sheet of a workbook, all cells as text."""
-    from openpyxl import load_workbook
-
-    rows = load_workbook(path, read_only=True, data_only=True).worksheets[0].iter_rows(values_only=True)
-    header = [str(name).strip() for name in next(rows, ())]
-    names = [f"c{n}" for n in range(len(header))]
-    if not header:
-        return header
-    con.execute(f"CREATE TABLE file ({', '.join(f'{name} VARCHAR' for name in names)})")
-    while batch := list(islice(rows, EXCEL_ROWS)):
-        texts = [[None if cell is None else str(cell) for cell in row] for row in batch]
-        full = [[*row, *[None] * len(names)][: len(names)] for row in texts]  # rows of a sheet may be ragged
-        con.append("file", pd.DataFrame(full, columns=names))
-    return header
-
-
-def open_csv(con: "DuckDBPyConnection", path: Path, encoding: str, scratch: Path) -> list[str]:
-    """A view `file` of a CSV, or of a copy in UTF-8; its first line tells what separates columns."""
-    utf8 = encoding.lower().replace("_", "-") in UTF8
-    opener: Callable = gzip.open if path.suffix.lower() == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig" if utf8 else encoding, newline="") as text:
-        first = text.readline()
-        if not utf8:
-            path = scratch / "file.csv"
-            with path.open("w", encoding="utf-8", newline="") as copy:
-                copy.write(first)
-                shutil.copyfileobj(text, copy)
-    headers = {separator: next(csv.reader([first], delimiter=separator), []) for separator in SEPARATORS}
-    separator, header = max(headers.items(), key=lambda item: len(item[1]))
-    if header:
-        columns = {f"c{n}": "VARCHAR" for n in range(len(header))}
-        rows = con.read_csv(
-            escape(str(path)),
-            columns=columns,
-            header=True,
-            sep=separator,
-            quotechar='"',
-            escapechar='"',
-            auto_detect=False,
+    parts = [part for path in paths for part in open_parts(path, encoding, sheet, scratch)]
+    first = parts[0]
+    for part in parts:
+        check_header(part, first)
+        if part.top:
+            say("Noted", f"the header of {part.label} is row {part.top + 1}")
+    if sheet and not any(part.sheet for part in parts):
+        fail(f"--sheet names a sheet of a workbook, and {first.label} is none: leave it out.")
+    typed = {part.kind != "text" for part in parts}
+    if len(typed) > 1:
+        fail(
+            "files of text and files whose numbers are numbers (Excel, JSON, Parquet) cannot come together: "
+            "save them all as CSV."
         )
-        rows.create_view("file")
-    return [name.strip() for name in header]
+    return Opened(parts, first.header, typed == {True})
+
+
+def open_parts(path: Path, encoding: str | None, sheet: str | None, scratch: Path) -> list[Part]:
+    """The parts of one file: sheets of a workbook, else one."""
+    label = str(path)
+    with sentences(label, encoding):
+        if path.suffix.lower() == ".zip":
+            path, label = unzip(path, scratch)
+        kind = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+        if kind in OTHER_SHEETS:
+            fail(f"{label} is a spreadsheet of a kind that is not read here: save it as .xlsx or CSV.")
+        if kind in EXCEL:
+            return open_workbook(path, label, sheet)
+        if kind in JSON:
+            return [open_json(path, label, encoding, scratch / f"{uuid4()}.csv")]
+        return [open_parquet(path, label) if kind in PARQUET else open_text(path, label, encoding)]
+
+
+def unzip(path: Path, scratch: Path) -> tuple[Path, str]:
+    """A copy of the one table in a zip, and how messages name it."""
+    with ZipFile(path) as box:
+        names = [PurePosixPath(name) for name in box.namelist() if not name.endswith("/")]
+        tables = [
+            name
+            for name in names
+            if not name.name.startswith(".")  # as macOS puts in, besides a folder __MACOSX
+            and "__MACOSX" not in name.parts
+            and (name.with_suffix("") if name.suffix.lower() == ".gz" else name).suffix.lower() in TABLES
+        ]
+        if len(tables) != 1:
+            what = f"{len(tables)} tables ({', '.join(map(str, tables))})" if tables else "no table"
+            fail(f"{path} holds {what}: unpack it, and name the files that you mean.")
+        (table,) = tables
+        if box.getinfo(str(table)).flag_bits & 1:
+            fail(f"{path} asks for a password: unpack it, and name the file that was in it.")
+        copy = scratch / f"{uuid4()}{''.join(table.suffixes[-2:])}"
+        with box.open(str(table)) as packed, copy.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+    return copy, f"{path}, file {table.name}"
+
+
+def open_parquet(path: Path, label: str) -> Part:
+    """The part that is this Parquet file."""
+    import duckdb
+
+    with duckdb.connect() as con:
+        header = con.read_parquet(escape(str(path))).columns
+    return Part(label, "parquet", path, [name.strip() for name in header])
+
+
+def check_header(part: Part, first: Part) -> None:
+    """Stop where a name stands twice, or where it is not in both parts."""
+    twice = [name for name, n in Counter(part.header).items() if name and n > 1]
+    if twice:
+        fail(f"{part.label} has two columns {twice[0]}: rename one of them.")
+    for names, others, says in (
+        (first.header, part.header, "lacks a column"),
+        (part.header, first.header, "has a column"),
+    ):
+        odd = [name for name in names if name and name not in others]
+        if odd:
+            fail(f"{part.label} {says} {odd[0]}, unlike {first.label}: import it by itself.")
+
+
+@contextmanager
+def sentences(label: str, encoding: str | None = None) -> Iterator[None]:
+    """A file that cannot be read stops the script with a sentence: ours, as a library's may hold a row."""
+    import duckdb
+
+    try:
+        yield
+    except UnicodeError:
+        refuse_encoding(label, encoding or "")
+    except (OSError, *DAMAGED, *DAMAGED_INSIDE, duckdb.Error) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        fail(f"{label} cannot be read ({reason}): is it whole, and of the kind it is named? Export it again.")
+
+
+# --- rows ---
+
+
+def create_file_table(
+    con: "DuckDBPyConnection", opened: Opened, encoding: str, quote: str | None, scratch: Path
+) -> None:
+    """A view `file` of all rows: part and row tell where each stands, c0, c1 ... are its texts.
+
+    part counts from 0; row as a spreadsheet does, from the header on (documents from 1). `encoding` and
+    `quote` are the layout's for text: "" for none; a quote of None for whatever the file looks like.
+    """
+    selects = []
+    for number, part in enumerate(opened.parts):
+        with sentences(part.label, part.encoding):
+            read_part(con, part, encoding, quote, scratch).project("rowid, *").create_view(f"part{number}")
+        places = {name: place for place, name in enumerate(part.header)}
+        ordered = (
+            range(len(part.header)) if part.header == opened.header else (places.get(n) for n in opened.header)
+        )
+        columns = (f"{'NULL' if n is None else f'c{n}'}::VARCHAR AS c{k}" for k, n in enumerate(ordered))
+        before = 0 if part.kind == "json" else part.top + 1
+        selects.append(
+            f"SELECT {number}::INTEGER AS part, rowid + {before + 1} AS row, {', '.join(columns)} "
+            f"FROM part{number}"
+        )
+    con.execute(f"CREATE VIEW file AS {' UNION ALL '.join(selects)}")
+
+
+def read_part(
+    con: "DuckDBPyConnection", part: Part, encoding: str, quote: str | None, scratch: Path
+) -> "DuckDBPyRelation":
+    """The part's rows, as columns c0, c1 ..."""
+    if part.kind == "parquet":
+        from duckdb import ColumnExpression
+
+        rows = con.read_parquet(escape(str(part.path)))
+        return store(
+            con, rows.select(*(ColumnExpression(name).alias(f"c{n}") for n, name in enumerate(rows.columns)))
+        )
+    if part.kind == "json":
+        return read_copy(con, part, part.path, part.lines)
+    if part.kind == "excel":
+        copy = scratch / f"{uuid4()}.csv"
+        return read_copy(con, part, copy, write_rows(copy, workbook_rows(part)))
+    return read_text(con, part, encoding, quote, scratch)

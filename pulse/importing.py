@@ -1,227 +1,204 @@
-"""A file of orders, or of order lines, as documents: DuckDB types, judges and groups its rows.
+"""Files of orders, or of order lines, as documents: DuckDB types, judges and groups their rows.
 
-What exceeds DuckDB's share of memory waits on disk, so a file of any size can be read.
+What exceeds DuckDB's share of memory waits on disk, so files of any size can be read.
 """
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
-from common import fail, parse_mapping, say
-from pulse.files import TYPED, open_file
-from pulse.layouts import COLUMNS, IDS, ONLINE_RETAIL, ORDER_TEXTS, choose_columns, is_by_line
+from common import Settings, fail, say
+from pulse import grouping
+from pulse.files import Opened, create_file_table, open_headers
+from pulse.identity import hash_address
+from pulse.import_report import count, count_remarks, report_rejects, say_what_is_odd
+from pulse.layouts import NUMBERS, Columns, Layout, choose_columns, choose_layout
 from pulse.loads import Block, Source
-from pulse.parsing import AMBIGUOUS_DATE, date_sql, number_sql, whole_id_sql
+from pulse.parsing import CUT_ID
+from pulse.rows import quote, typed_sql
+from pulse.statuses import BLANK, general_words, normalise, sold_words, user_words
 
 if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
     from duckdb import DuckDBPyConnection
 
-REJECT_LIMIT = 0.05  # share of rows that may be left out before a load stops
-REPEATED = "repeated line, kept"  # the one remark on rows that are not left out
-MEMORY = "150MB"  # DuckDB's share; the rest of a file waits on disk
+MEMORY = "130MB"  # DuckDB's share; the rest of a file waits on disk
 BATCH = 2_000  # documents at a time
 
-# The file's rows, typed and judged. value: what a row adds to its order; key: the order's _id.
-LINES_SQL = """
-CREATE TABLE lines AS
-WITH named AS (
-    SELECT row_number() OVER () + 1 AS line, {named} FROM file  -- the header is row 1
-), typed AS (
-    SELECT * REPLACE (
-        {order_date} AS order_date, {quantity} AS quantity, {unit_price} AS unit_price, {amount} AS amount,
-        CASE WHEN {retail} THEN if(order_id LIKE 'C%', 'cancelled', 'completed') ELSE status END AS status
-    ), order_date AS date_text
-    FROM named WHERE coalesce({every_column}) IS NOT NULL
-), judged AS MATERIALIZED (
-    SELECT * EXCLUDE date_text,
-        if({by_line}, quantity * unit_price, amount) AS value,
-        if({by_line} AND quantity < 0, order_id || '/refund', order_id) AS key,
-        CASE WHEN order_id IS NULL THEN 'no order_id'
-             WHEN order_date IS NULL AND {ask_dates} AND regexp_matches(date_text, '{ambiguous_date}')
-             THEN 'order_date reads in two ways: add --dates day-first or month-first'
-             WHEN order_date IS NULL THEN 'unreadable order_date'
-             WHEN {by_line} AND quantity IS NULL THEN 'unreadable quantity'
-             WHEN {by_line} AND unit_price IS NULL THEN 'unreadable unit_price'
-             WHEN value IS NULL THEN 'unreadable amount'
-             WHEN {by_line} AND value = 0 THEN 'quantity or unit_price 0'
-             WHEN {retail} AND order_id LIKE 'A%' THEN 'adjustment, no sale' END AS fault
-    FROM typed
-), first_said AS (  -- what each order's rows say first, blanks aside
-    SELECT order_id, min(line) AS first_line, arg_min((order_date, value), line) AS first_row,
-        arg_min(customer_id, line) AS customer, {first_texts}
-    FROM judged WHERE fault IS NULL GROUP BY order_id
-)
-SELECT judged.* REPLACE (customer AS customer_id, {order_texts}),
-    CASE WHEN fault IS NOT NULL THEN fault
-         WHEN {by_line} AND judged.customer_id <> customer THEN 'order of another customer'
-         WHEN {by_line} OR line = first_line THEN NULL
-         WHEN judged.customer_id IS NOT DISTINCT FROM customer
-          AND (order_date, value) IS NOT DISTINCT FROM first_row THEN 'exact duplicate of an order'
-         ELSE 'order_id of another order (order lines need quantity and unit_price)' END AS problem
-FROM judged LEFT JOIN first_said USING (order_id)
-"""
-ORDERS_SQL = """
-SELECT key AS _id, any_value(customer_id) AS customer_id, min(order_date) AS order_date, {order_texts},
-    round(sum(value), 6) AS total
-FROM lines WHERE problem IS NULL GROUP BY key ORDER BY key
-"""
-ITEMS_SQL = "SELECT key, product_id, category, {item} FROM lines WHERE problem IS NULL ORDER BY key, line"
-CUSTOMERS_SQL = """
-SELECT customer_id AS _id, arg_max(country, order_date) AS country
-FROM lines WHERE problem IS NULL AND customer_id IS NOT NULL GROUP BY ALL ORDER BY _id
-"""
-REJECTS_SQL = """
-SELECT problem, count(*), min(line, 5) FROM lines WHERE problem IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
-"""
-REPEATED_SQL = """
-SELECT count(*) - count(DISTINCT (key, product_id, category, quantity, unit_price))
-FROM lines WHERE problem IS NULL
-"""
 
+class Import(NamedTuple):
+    """Files whose rows are in DuckDB's tables (pulse/grouping.py), ready to become documents."""
 
-# --- the command line ---
-
-
-def add_import_options(parser: ArgumentParser) -> None:
-    """Add the options for a file of one's own to script 1's command line."""
-    option = parser.add_argument_group("to load your own orders").add_argument
-    option("--import", type=existing_file, dest="file", metavar="FILE", help="CSV (also .gz), Parquet or Excel")
-    option("--columns", type=column_names, default={}, help="order_id=InvoiceNo,customer_id=Client,...")
-    option("--dates", choices=("day-first", "month-first"), help="how to read 03/04/2025")
-    decimal = "decimal mark of a CSV's numbers (default .)"
-    option("--decimal", choices=(".", ","), default=".", metavar="MARK", help=decimal)
-    thousands = "their thousands separator"
-    option("--thousands", choices=(",", ".", " ", "'"), default="", metavar="MARK", help=thousands)
-    option("--encoding", default="utf-8-sig", help="of a CSV (default UTF-8; latin-1, cp1252 ...)")
-    option("--accept-rejects", action="store_true", help="load the rest where over 5%% of rows are unusable")
-
-
-def existing_file(text: str) -> Path:
-    """An argparse type: the path of a file."""
-    if not Path(text).is_file():
-        raise ArgumentTypeError(f"{text} cannot be opened, there is no such file")
-    return Path(text)
-
-
-def column_names(text: str) -> dict[str, str]:
-    """An argparse type: {our name: the file's column}."""
-    return parse_mapping(text, COLUMNS, "--columns")
-
-
-# --- the file's rows ---
+    con: "DuckDBPyConnection"
+    files: str  # their names
+    opened: Opened
+    layout: Layout
+    columns: Columns
+    remarks: dict[str, int]  # {why rows were left out or noted: rows}
 
 
 @contextmanager
-def open_import(args: Namespace, zone: ZoneInfo) -> Iterator[Source]:
-    """The orders of args.file, ready to be loaded while the block lasts.
+def open_import(args: Namespace, settings: Settings, find_key: Callable[[], str]) -> Iterator[Import]:
+    """The orders of args.files, while the block lasts; `find_key` is asked where customers have addresses.
 
-    Times without an offset are of the zone. Too many unusable rows stop the script, unless
+    Times without an offset are of the settings' zone. Too many unusable rows stop the script, unless
     args.accept_rejects.
     """
     import duckdb
 
-    if args.decimal == args.thousands:
-        fail(f"--decimal and --thousands are both {args.decimal!r}: add --decimal , (or .) for the other mark.")
     with TemporaryDirectory(prefix="pulse-") as scratch:
         try:
             con = duckdb.connect(config={"memory_limit": MEMORY, "threads": 2, "temp_directory": scratch})
             con.execute(f"SET enable_progress_bar = {sys.stdout.isatty()}")
-            con.execute(f"SET TimeZone = '{zone}'")
-            header = open_file(con, args.file, args.encoding, Path(scratch))
-            columns = choose_columns(args.file, header, args.columns)
-            con.execute(lines_sql(columns, header, args))
-            rejects = report_rejects(con, args) | count_repeated(con, columns)
-            yield Source(f"imported from {args.file.name}", import_blocks(con, columns), rejects)
-        except duckdb.Error as error:
-            problem = " ".join(str(error).splitlines()[:3])
-            fail(f"{args.file} cannot be read (is --encoding right?): {problem}")
+            con.execute(f"SET TimeZone = '{settings.time_zone}'")
+            opened = open_headers(args.files, args.encoding, args.sheet, Path(scratch))
+            layout = with_options(choose_layout(args.layout, opened.header), args)
+            files = ", ".join(path.name for path in args.files)
+            columns = choose_columns(files, opened.header, layout, args.columns, not args.no_order_ids)
+            say("Layout", layout.name)
+            create_file_table(con, opened, args.encoding or layout.encoding, layout.quote, Path(scratch))
+            con.execute(typed_sql(columns, opened.header, layout, opened.typed))
+            refuse_unclear_cells(con, opened, columns)
+            read_unused_zeros(con, columns)
+            identify_customers(con, find_key)
+            blank_is_sold = classify_statuses(con, columns, layout, args, settings)
+            group_rows(con, columns, layout, blank_is_sold)
+            remarks = report_rejects(con, opened, args)
+            remarks |= count_remarks(con, columns)
+            say_what_is_odd(con, columns, settings)
+            yield Import(con, files, opened, layout, columns, remarks)
+        except duckdb.Error as error:  # its text may hold a row
+            fail(
+                f"{files} cannot be read: {type(error).__name__} in DuckDB. Is --encoding right, is the disk full?"
+            )
 
 
-def lines_sql(columns: dict[str, str], header: list[str], args: Namespace) -> str:
-    """LINES_SQL for these columns: those that the file lacks are NULL."""
-    named = {name: f"nullif(trim(c{header.index(source)}::VARCHAR), '')" for name, source in columns.items()}
-    decimal, thousands = args.decimal, args.thousands
-    if args.file.suffix.lower() in TYPED:  # they hold an id such as 17850 as the number 17850.0
-        named |= {name: whole_id_sql(named[name]) for name in IDS if name in named}
-        decimal, thousands = ".", ""
-    return LINES_SQL.format(
-        named=", ".join(f"{named.get(name, 'NULL::VARCHAR')} AS {name}" for name in COLUMNS),
-        every_column=", ".join(COLUMNS),
-        first_texts=", ".join(f"arg_min({name}, line) AS first_{name}" for name in ORDER_TEXTS),
-        order_texts=", ".join(f"first_{name} AS {name}" for name in ORDER_TEXTS),
-        order_date=date_sql(args.dates),
-        **{name: number_sql(name, decimal, thousands) for name in ("quantity", "unit_price", "amount")},
-        by_line=is_by_line(columns),
-        retail=ONLINE_RETAIL.items() <= columns.items(),
-        ask_dates=not args.dates,
-        ambiguous_date=AMBIGUOUS_DATE,
+def with_options(layout: Layout, args: Namespace) -> Layout:
+    """The layout, with what the command line says in its place."""
+    given = {name: getattr(args, name) for name in ("dates", "decimal", "thousands") if getattr(args, name)}
+    changed = replace(layout, **given)
+    if changed.decimal == changed.thousands and "thousands" in given:
+        fail(f"--decimal and --thousands are both {changed.decimal!r}: add --decimal , (or .) for the other mark.")
+    return replace(changed, thousands="") if changed.decimal == changed.thousands else changed
+
+
+# --- rows ---
+
+
+def refuse_unclear_cells(con: "DuckDBPyConnection", opened: Opened, columns: Columns) -> None:
+    """Stop at ids that a spreadsheet has cut, and at two currencies' signs in a column."""
+    for name in ("order_id", "customer_id"):
+        cut = f"SELECT part, row FROM typed WHERE regexp_full_match({name}, {quote(CUT_ID)}) ORDER BY 1, 2 LIMIT 1"
+        for part, row in con.execute(cut).fetchall():
+            fail(
+                f"{opened.labels[part]}, row {row}: {columns[name][0]} has a number such as 8.1E+12, whose last "
+                "digits a spreadsheet has dropped: export it again, that column as text."
+            )
+    for number, n in [(name, n) for name in NUMBERS for n in range(len(columns.get(name, ())))]:
+        sign = f"sign_{number}_{n}"
+        signs = con.execute(f"SELECT DISTINCT {sign} FROM typed WHERE {sign} IS NOT NULL ORDER BY 1").fetchall()
+        if len(signs) > 1:
+            found = ", ".join(sign for (sign,) in signs)
+            fail(
+                f"{columns[number][n]} has amounts in several currencies ({found}): load a file of each, into a "
+                "MONGO_DB of its own."
+            )
+
+
+def read_unused_zeros(con: "DuckDBPyConnection", columns: Columns) -> None:
+    """Where no row shows an order that was not adjusted (a blank, or the amount again), 0 is what shows it."""
+    if "paid_after_refunds" not in columns:
+        return
+    shown = "paid_after_refunds IS NULL OR paid_after_refunds = amount"
+    if count(con, f"SELECT count(*) FROM typed WHERE amount <> 0 AND ({shown})"):
+        return
+    con.execute("UPDATE typed SET paid_after_refunds = NULL WHERE paid_after_refunds = 0")
+    say(
+        "Noted", f"{columns['paid_after_refunds'][0]} is never blank: 0 is read as 'not adjusted', not as a refund"
     )
 
 
-def report_rejects(con: "DuckDBPyConnection", args: Namespace) -> dict[str, int]:
-    """{reason: rows}, said on the console with the first few rows; stops where they are too many."""
-    total = count(con, "SELECT count(*) FROM lines")
-    if not total:
-        fail(f"{args.file} holds no order, only a header: export it again, with its rows.")
-    noted = con.execute(REJECTS_SQL).fetchall()
-    for problem, n, first in noted:
-        rows = ", ".join(map(str, first)) + (" ..." if n > len(first) else "")
-        say("Noted", f"{n:,} of {total:,} rows: {problem} (row {rows})")
-    unusable = sum(n for _, n, _ in noted)
-    if unusable > REJECT_LIMIT * total and not args.accept_rejects:
-        problem, _, first = noted[0]
-        fail(
-            f"{unusable:,} of {total:,} rows of {args.file} cannot be used, as row {first[0]} ({problem}): fix "
-            "them, or load the others with --accept-rejects."
-        )
-    return {problem: n for problem, n, _ in noted}
+def identify_customers(con: "DuckDBPyConnection", find_key: Callable[[], str]) -> None:
+    """Make the table addresses: whom each address stands for."""
+    has_addresses = count(con, "SELECT count(address) FROM typed")
+    key = find_key() if has_addresses else ""
+    con.create_function("hash_address", lambda address: hash_address(address, key), ["VARCHAR"], "VARCHAR")
+    con.execute(grouping.ADDRESSES_SQL)
+    unnamed = "SELECT count(*) FROM typed JOIN addresses USING (address) WHERE hashed AND customer_id IS NULL"
+    if has_addresses and count(con, unnamed):
+        say("Noted", "customers are told apart by address: a keyed hash stands in its place in every table")
 
 
-def count_repeated(con: "DuckDBPyConnection", columns: dict[str, str]) -> dict[str, int]:
-    """{REPEATED: rows} that repeat another line of their order, said on the console; {} for none."""
-    repeated = count(con, REPEATED_SQL) if "product_id" in columns else 0
-    if not repeated:
-        return {}
-    say("Noted", f"{repeated:,} rows: {REPEATED}")
-    return {REPEATED: repeated}
+def classify_statuses(
+    con: "DuckDBPyConnection", columns: Columns, layout: Layout, args: Namespace, settings: Settings
+) -> bool:
+    """Make the table words: what each status says; returns whether an order without one is sold."""
+    texts = con.execute(grouping.STATUSES_SQL).fetchall()
+    blank = count(con, grouping.BLANK_STATUS_SQL) if "status" in columns else 0
+    counts = {BLANK: blank} if blank else {}
+    for text, n in texts:
+        counts[normalise(text)] = counts.get(normalise(text), 0) + n
+    authorities = (
+        user_words(args.sold, args.not_sold, "--sold and --not-sold"),
+        user_words(settings.sold_statuses, settings.not_sold_statuses, "SOLD_STATUSES and NOT_SOLD_STATUSES"),
+        layout.words._replace(not_sold=layout.words.not_sold | layout.refund),
+        general_words(),
+    )
+    sold = sold_words(counts, authorities, "Say which are with --sold a,b and which are not with --not-sold c,d.")
+    con.execute("CREATE TABLE words (status VARCHAR, sold BOOLEAN, refund BOOLEAN)")
+    for text, _ in texts:
+        word = normalise(text)
+        con.execute("INSERT INTO words VALUES (?, ?, ?)", [text, word in sold, word in layout.refund])
+    return BLANK in sold
 
 
-def count(con: "DuckDBPyConnection", query: str) -> int:
-    """The one number that the query gives."""
-    return con.execute(query).fetchall()[0][0]
+def group_rows(con: "DuckDBPyConnection", columns: Columns, layout: Layout, blank_is_sold: bool) -> None:
+    """Make the tables orders and lines."""
+    con.execute(grouping.LAST_PARTS_SQL)
+    known = {name for name in ("addresses", "words", "last_parts") if count(con, f"SELECT count(*) FROM {name}")}
+    con.execute(grouping.told_sql(layout, known))
+    con.execute(grouping.first_sql(columns, blank_is_sold))
+    con.execute(grouping.lines_sql(columns))
+    con.execute(grouping.FIRST_REFUNDS_SQL)
 
 
 # --- documents ---
 
 
-def import_blocks(con: "DuckDBPyConnection", columns: dict[str, str]) -> Iterator[Block]:
+def as_source(found: Import) -> Source:
+    """The files' documents, and what was left out."""
+    return Source(f"imported from {found.files}", import_blocks(found.con, found.columns), found.remarks)
+
+
+def import_blocks(con: "DuckDBPyConnection", columns: Columns) -> Iterator[Block]:
     """The documents of the collections orders and customers, a batch at a time."""
     for orders in order_documents(con, columns):
         yield {"orders": orders}
-    for customers in fetch_documents(con, CUSTOMERS_SQL):
+    for query in grouping.queries(columns)[1:]:
+        for refunds in fetch_documents(con, grouping.documents_sql(query, columns)):
+            yield {"orders": [refund | {"items": []} for refund in refunds]}
+    email = ", arg_max(email, ordered_at) AS email" if count(con, "SELECT count(*) FROM addresses") else ""
+    for customers in fetch_documents(con, grouping.CUSTOMERS_SQL.format(email=email)):
         yield {"customers": customers}
 
 
-def order_documents(con: "DuckDBPyConnection", columns: dict[str, str]) -> Iterator[list[dict]]:
+def order_documents(con: "DuckDBPyConnection", columns: Columns) -> Iterator[list[dict]]:
     """The orders, in batches, with their items where the file tells of any."""
-    by_line = is_by_line(columns)
-    item = "quantity, unit_price" if by_line else "1, value"
-    lines = chain.from_iterable(fetch_rows(con.cursor(), ITEMS_SQL.format(item=item), 10 * BATCH))
+    has_items = grouping.has_items(columns)
+    lines = chain.from_iterable(fetch_rows(con.cursor(), grouping.ITEMS_SQL, 10 * BATCH)) if has_items else ()
     lines_by_key = groupby(lines, key=itemgetter(0))  # sorted by key, as the orders are
-    texts = [f"any_value({name}) AS {name}" for name in ORDER_TEXTS if name in columns or name == "status"]
     n_orders = count(con, "SELECT count(DISTINCT key) FROM lines WHERE problem IS NULL")
     with tqdm(total=n_orders, desc="Loading", unit=" orders", disable=None, leave=False) as bar:
-        for batch in fetch_documents(con, ORDERS_SQL.format(order_texts=", ".join(texts))):
-            if by_line or "category" in columns:
+        for batch in fetch_documents(con, grouping.documents_sql(grouping.ORDERS_SQL, columns)):
+            if has_items:
                 # the batch first: at its end, zip must not take a key
                 for order, (key, lines_of_key) in zip(batch, lines_by_key, strict=False):
                     order["items"] = order_items(order["_id"], key, lines_of_key)

@@ -20,6 +20,8 @@ from tqdm import tqdm
 
 from common import ROOT, Settings, fail, read_settings
 from pulse.database import SERVER_TIMEOUT_S, connect, primary_database, read_session
+from pulse.dates import to
+from pulse.identity import NOBODY, hide_addresses
 
 SAMPLE = 400  # orders per range, to find its bounds
 
@@ -29,8 +31,11 @@ RangeTask = Callable[[Database, dict], Any]  # what is computed of one range: ta
 # --- the ranges ---
 
 
-def split_by_customer(orders: Collection, fields: dict[str, str], orders_per_range: int) -> list[dict]:
-    """Filters ($match) that share the orders out, about so many to each, a customer's all to one.
+def split_by_customer(
+    orders: Collection, fields: dict[str, str], orders_per_range: int, addresses: bool = False
+) -> list[dict]:
+    """Filters ($match) that share the orders out, about so many to each, a customer's all to one; where ids are
+    `addresses`, two that differ by case are one customer's.
 
     The bounds come from a sample. Guests, who are nobody, are cut by date.
     """
@@ -38,8 +43,10 @@ def split_by_customer(orders: Collection, fields: dict[str, str], orders_per_ran
     n = math.ceil(total / orders_per_range)
     if n < 2:
         return [{}]
-    customer, date = f"${fields['customer_id']}", f"${fields['order_date']}"
-    is_guest = {"$lte": [customer, None]}  # null, or no such field
+    raw, date = f"${fields['customer_id']}", f"${fields['order_date']}"
+    text = {"$toLower": {"$trim": {"input": to("string", raw)}}}  # "" for null, and for no such field
+    customer: str | dict = text if addresses else raw
+    is_guest = {"$in": [text, list(NOBODY)]}
     sample = sample_bounds(orders, {"guest": is_guest, "at": {"$cond": [is_guest, date, customer]}}, n / total)
     if not sample:  # after a crash, MongoDB's estimate may be wrong
         return [{}]
@@ -48,7 +55,7 @@ def split_by_customer(orders: Collection, fields: dict[str, str], orders_per_ran
             for kind in (False, True)}  # fmt: skip
     if not sample[-1]["guest"]:  # the sample is sorted, guests last
         return filters_between(customer, cuts[False], [])
-    is_customer = {"$gt": [customer, None]}
+    is_customer = {"$not": [is_guest]}
     return filters_between(customer, cuts[False], [is_customer]) + filters_between(date, cuts[True], [is_guest])
 
 
@@ -65,7 +72,7 @@ def sample_bounds(orders: Collection, key: dict, ranges_per_order: float) -> lis
         return [{"at": None} | row for row in found]
 
 
-def filters_between(field: str, cuts: list, conditions: list[dict]) -> list[dict]:
+def filters_between(field: str | dict, cuts: list, conditions: list[dict]) -> list[dict]:
     """Filters of the values up to the first cut, between two cuts, and beyond the last; `conditions` hold
     for all of them. Equal cuts count once."""
     edges = [None, *(cut for cut, _ in groupby(cuts)), None]
@@ -85,8 +92,8 @@ def concat_by_customer(tables: list[pd.DataFrame], settings: Settings) -> pd.Dat
     twice = ids[1:][ids[1:] == ids[:-1]]
     if len(twice):
         fail(
-            f"Customer {twice[0]} has ids of two types in {settings.orders_collection}, say a number and a text: "
-            "make them alike, or set RANGE_ORDERS to more than there are orders."
+            f"A customer's id is written in two ways in {settings.orders_collection}, say as a number and as a "
+            "text: make them alike, or set RANGE_ORDERS to more than there are orders."
         )
     return table
 
@@ -128,7 +135,8 @@ def run_in_parallel(calls: list[tuple], workers: str) -> list:
             f"WORKERS={workers} is the address of a Dask scheduler, and Dask is missing: pip install distributed."
         )
     except faults as error:
-        fail(f"WORKERS={workers} cannot do the work ({error}): check the address, and what the workers report.")
+        said = hide_addresses(str(error))
+        fail(f"WORKERS={workers} cannot do the work ({said}): check the address, and what the workers report.")
 
 
 def send_package(cluster: Any) -> None:

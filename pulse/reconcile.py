@@ -9,10 +9,11 @@ import pandas as pd
 from common import fail, say
 
 REFUNDS = "amount below 0: a refund"
+NO_SALES = "amount below 0 of what was not sold: no refund"
 GUESTS = "orders and refunds of guests"
 REFUNDS_OF_NOBODY = "refunds to customers without a completed order"
 NET, GROSS, NET_OF_BUYERS, BUYERS = "net revenue", "gross revenue", "net revenue of buyers", "buyers"
-HALF_A_CENT = 0.005
+FINER = "amount finer than the currency's smallest unit, rounded"
 
 
 class Check(NamedTuple):
@@ -30,8 +31,11 @@ def total_sums(orders: pd.DataFrame) -> pd.DataFrame:
     buyers = orders.loc[done, "customer_id"].dropna().unique()
     of_buyers = orders["customer_id"].isin(buyers)
     of_nobody = refunded & ~guest & ~of_buyers
+    unsold = (orders["amount"] < 0) & ~refunded
     rows = {
+        FINER: (orders["finer"].sum(), orders.loc[orders["finer"], "amount"].sum()),
         REFUNDS: (refunded.sum(), orders.loc[refunded, "amount"].sum()),
+        NO_SALES: (unsold.sum(), orders.loc[unsold, "amount"].sum()),
         GUESTS: (guest.sum(), orders.loc[guest, "amount"].sum()),
         REFUNDS_OF_NOBODY: (of_nobody.sum(), orders.loc[of_nobody, "amount"].sum()),
         NET: (done.sum(), orders["net"].sum()),
@@ -54,25 +58,28 @@ def reconcile(
     sums: Mapping[str, pd.DataFrame],
     excluded: pd.DataFrame,
     rejects: Mapping[str, int],
+    places: int = 2,
 ) -> pd.DataFrame:
     """The columns of data_quality.csv: one row per check, of what was left out, counted and reconciled.
 
     `sums` has status_sums and total_sums, `excluded` rows and amount by reason, `rejects` the rows that an
-    import left out or noted, by reason. Stops the script where a table disagrees with the totals.
+    import left out or noted, by reason, `places` are the currency's decimals. Stops the script where a table
+    disagrees with the totals.
     """
-    checks = table_checks(tables)
-    require_agreement(checks, sums["totals"])
-    say_agreement(sums)
+    checks, totals = table_checks(tables), sums["totals"]
+    require_agreement(checks, totals, places)
+    say_agreement(sums, places)
     rows: list[tuple] = [(f"import: {reason}", n, np.nan, "noted") for reason, n in rejects.items()]
     rows += [(reason, n, amount, "left out") for reason, n, amount in excluded.itertuples()]
     rows += [
         (f"status {status}, amount 0 or more", n, amount, "counted")
         for status, n, amount, _ in sums["statuses"].itertuples()
     ]
-    counted = sums["totals"].loc[[REFUNDS, GUESTS, REFUNDS_OF_NOBODY]]
+    seldom = [name for name in (FINER, NO_SALES) if totals.loc[name, "rows"]]
+    counted = totals.loc[[*seldom, REFUNDS, GUESTS, REFUNDS_OF_NOBODY]]
     rows += [(name, int(n), amount, "counted") for name, n, amount in counted.itertuples()]
     rows += [(check.name, check.rows, check.amount, "reconciled") for check in checks]
-    return pd.DataFrame(rows, columns=["check", "rows", "amount", "status"]).round(2)
+    return pd.DataFrame(rows, columns=["check", "rows", "amount", "status"]).round(max(places, 2))
 
 
 def table_checks(tables: Mapping[str, pd.DataFrame]) -> list[Check]:
@@ -91,21 +98,24 @@ def table_checks(tables: Mapping[str, pd.DataFrame]) -> list[Check]:
     ]
 
 
-def require_agreement(checks: list[Check], totals: pd.DataFrame) -> None:
-    """Stop where a table disagrees with the orders that were read: in their number, or by a cent."""
+def require_agreement(checks: list[Check], totals: pd.DataFrame, places: int = 2) -> None:
+    """Stop where a table disagrees with the orders that were read: in their number, or by a smallest unit."""
     expected = {name: (int(n), amount) for name, n, amount in totals.itertuples()}
     for check in checks:
         n, amount = expected[check.total]
-        agrees = abs(check.amount - amount) < HALF_A_CENT  # false for a missing sum
+        agrees = abs(check.amount - amount) < 0.5 / 10**places  # false for a missing sum
         if check.rows != n or not agrees:
             fail(
-                f"There are {check.rows:,} {check.name} worth {check.amount:,.2f}, but {n:,} worth {amount:,.2f} "
-                "were read: nothing was saved. This is a defect of the script."
+                f"There are {check.rows:,} {check.name} worth {check.amount:,.{places}f}, but {n:,} worth "
+                f"{amount:,.{places}f} were read: nothing was saved. This is a defect of the script."
             )
 
 
-def say_agreement(sums: Mapping[str, pd.DataFrame]) -> None:
-    """Say which statuses count, and what all tables agree on."""
+def say_agreement(sums: Mapping[str, pd.DataFrame], places: int = 2) -> None:
+    """Say which statuses count, what all tables agree on, and how many amounts were rounded."""
     statuses, (n, net) = sums["statuses"], sums["totals"].loc[NET, ["rows", "amount"]]
     names = ", ".join(statuses.index[statuses["completed"] > 0])
-    say("Checked", f"{n:,.0f} orders are completed (status {names}), net revenue {net:,.2f}: all tables agree")
+    revenue = f"net revenue {net:,.{places}f}"
+    say("Checked", f"{n:,.0f} orders are completed (status {names}), {revenue}: all tables agree")
+    if finer := sums["totals"]["rows"][FINER]:
+        say("Noted", f"{finer:,.0f} amounts have more than their currency's {places} decimals: rounded half up")

@@ -18,7 +18,9 @@ from pymongo.monitoring import CommandListener
 from common import ROOT, Settings, read_settings
 from pulse.features import History, combine_histories, features, labelled_features, snapshots
 from pulse.mongod import embedded_mongod
-from pulse.orders import Audit, Reading, add_audits, add_revenue, plan_reading, read_range
+from pulse.orders import Audit, add_audits, add_revenue, read_range
+from pulse.planning import Reading, plan_reading
+from pulse.statuses import general_words
 
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)  # the same examples at any speed
 hypothesis.settings.load_profile("steady")
@@ -63,13 +65,16 @@ def make_orders(*rows: tuple) -> pd.DataFrame:
         [(*row, "completed")[:4] for row in rows], columns=["customer_id", "order_date", "amount", "status"]
     )
     frame["order_date"] = pd.to_datetime(frame["order_date"], format="ISO8601")
-    return add_revenue(frame.astype({"customer_id": "category", "status": "category"}))
+    frame = frame.astype({"customer_id": "category", "status": "category"}).assign(finer=False)
+    return add_revenue(frame, general_words().sold)
 
 
-def read_all(db, as_of: pd.Timestamp | None = None, items: bool = False) -> tuple[pd.DataFrame, Audit, Reading]:
+def read_all(
+    db, as_of: pd.Timestamp | None = None, items: bool = False, keep_odd_dates: bool = False
+) -> tuple[pd.DataFrame, Audit, Reading]:
     """All orders that the settings of the environment lead to, in one table, what they were, and the reading."""
     settings = read_settings()
-    reading = plan_reading(db, settings, as_of, items)
+    reading = plan_reading(db, settings, as_of, keep_odd_dates, items)
     tables, audits = zip(*(read_range(db, reading, where) for where in reading.ranges), strict=True)
     return pd.concat(tables, ignore_index=True), add_audits(list(audits), reading, settings), reading
 

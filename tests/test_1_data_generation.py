@@ -123,7 +123,7 @@ def test_the_command_line_says_which_shop_is_simulated(generation, monkeypatch):
     customers = generation.CUSTOMERS_PER_BLOCK + 1
     options = ["--customers", str(customers), "--years", "2", "--end-date", "2024-02-29", "--seed", "9"]
     monkeypatch.setattr(sys, "argv", ["1_data_generation.py", *options, "--erratic"])
-    with generation.open_source(generation.arguments(), Settings()) as source:
+    with generation.open_source(generation.arguments(), Settings(), None) as source:
         docs = gather(source.blocks)
     assert (source.origin, source.rejects) == ("simulated, seed 9, erratic", {})
     assert len(docs["customers"]) == len(docs["simulation_truth"]) == customers
@@ -140,7 +140,7 @@ def test_without_options_the_default_shop_is_simulated(generation, monkeypatch):
     args = generation.arguments()
     assert (args.customers, args.years, args.seed, args.end_date) == (5_000, 3, 42, END)
     assert not args.erratic
-    with generation.open_source(args, Settings()) as source:
+    with generation.open_source(args, Settings(), None) as source:
         assert source.origin == "simulated, seed 42"
 
 

@@ -4,18 +4,24 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
 from bson import Decimal128
-from conftest import environment, make_orders
+from conftest import ROOT, environment, load_csv, make_orders
 from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from pymongo import MongoClient
 
+from common import read_settings
 from pulse.columns import ARROW
+from pulse.exports import write_csv
+from pulse.identity import hash_address
 from pulse.loads import Source, load
+from pulse.planning import plan_reading
+from pulse.reconcile import FINER, say_agreement
 
 AS_OF = pd.Timestamp("2024-04-16")  # cuts April
 
@@ -186,6 +192,50 @@ def test_score_bands_say_where_each_score_begins_and_ends(analysis):
     assert frequency["minimum"].isna().tolist() == [False, True, True, True, False]
 
 
+# --- revenue by item ---
+
+LINES = st.lists(st.tuples(st.integers(-3, 5), st.sampled_from([0, 0.1, 0.2, 0.3, 1.25, 19.99])), max_size=5)
+
+
+def spread(analysis, shop: list[tuple], places: int = 2) -> list[list[float]]:
+    """What each item of each order brings; an order is (amount, [(quantity, unit_price)])."""
+    orders = make_orders(*(("a", "2024-01-01", amount) for amount, _ in shop))
+    items = [[{"category": "x", "quantity": n, "unit_price": each} for n, each in lines] for _, lines in shop]
+    orders["items"] = pd.Series(items, dtype=pd.ArrowDtype(ARROW["items"]))
+    revenue = analysis.revenue_by_line(orders, places).groupby("order")["revenue"]
+    return [list(map(float, revenue.get_group(row).round(places))) for row in range(len(shop))]
+
+
+@pytest.mark.parametrize(
+    ("amount", "items", "places", "revenue"),
+    [
+        (10.0, [(1, 20.0), (2, 5.0)], 2, [6.67, 3.33]),
+        (10.0, [(1, 20.0), (2, 5.0)], 3, [6.667, 3.333]),  # KWD
+        (10.0, [(1, 20.0), (2, 5.0)], 0, [7.0, 3.0]),  # JPY
+        (12.0, [(1, 10.0), (1, 0.0)], 2, [12.0, 0.0]),  # a free item beside another
+        (0.0, [(1, 10.0), (1, 5.0)], 2, [0.0, 0.0]),  # a free order
+        (5.0, [(1, 0.0), (3, 0.0)], 2, [2.5, 2.5]),  # nothing but free items
+        (8.0, [(1, 10.0), (1, -2.0)], 2, [10.0, -2.0]),  # a discount as a line
+        (16.0, [(1, 10.0), (-1, 2.0)], 2, [20.0, -4.0]),
+        (5.0, [(1, 10.0), (-1, 10.0)], 2, [2.5, 2.5]),
+        (9.0, [(1, 0.1), (1, 0.2), (-1, 0.3)], 2, [3.0, 3.0, 3.0]),  # 5.5e-17 in doubles
+        (6.0, [(1, float("inf")), (1, 2.0)], 2, [0.0, 6.0]),
+    ],
+)
+def test_revenue_follows_the_values_of_the_items(analysis, amount, items, places, revenue):
+    assert spread(analysis, [(amount, items)], places) == [pytest.approx(revenue, abs=1e-9)]
+
+
+@hypothesis.settings(max_examples=40)
+@given(st.sampled_from([0, 2, 3]), st.lists(st.tuples(st.integers(0, 10**7), LINES), min_size=1, max_size=8))
+def test_revenue_of_the_items_adds_up_to_the_amount_in_every_currency(analysis, places, shop):
+    shop = [(units / 10**places, lines) for units, lines in shop]
+    for (amount, lines), revenue in zip(shop, spread(analysis, shop, places), strict=True):
+        assert round(sum(revenue), places) == amount
+        assert len(revenue) == max(len(lines), 1)
+        assert all(abs(part) <= 100 * amount + 1 for part in revenue)
+
+
 # --- through the database ---
 
 
@@ -207,10 +257,11 @@ def insert_shop(db) -> None:
                 "customer_id": "a",
                 "order_date": datetime(2024, 1, 5),
                 "total": 10.01,
+                "status": "paid",
                 "channel": "web",
                 "items": [item, gift],
             },
-            {"customer_id": "b", "order_date": datetime(2024, 1, 6), "total": 7.0},
+            {"customer_id": "b", "order_date": datetime(2024, 1, 6), "total": 7.0, "status": "paid"},
             {
                 "customer_id": "c",
                 "order_date": datetime(2024, 1, 7),
@@ -220,6 +271,21 @@ def insert_shop(db) -> None:
             },
             {"customer_id": "e", "order_date": datetime(2024, 1, 8), "total": -2.0, "status": "refunded"},
         ]
+    )
+
+
+def insert_orders(db, currency: str | None, *rows: tuple) -> None:
+    """One order per row (customer_id, total[, items, each of quantity, unit_price, category]) on days in a row."""
+    names = ("quantity", "unit_price", "category")
+    db.orders.insert_many(
+        {
+            "customer_id": who,
+            "order_date": datetime(2024, 1, 1 + day),
+            "total": total,
+            **({"currency": currency} if currency else {}),
+            "items": [dict(zip(names, item, strict=True)) for items in rest for item in items],
+        }
+        for day, (who, total, *rest) in enumerate(rows)
     )
 
 
@@ -337,6 +403,94 @@ def test_what_an_import_left_out_is_in_data_quality(analysis, db, settings, monk
     assert quality.loc["import: unreadable amount", "rows"] == 3
 
 
+def test_a_currency_of_three_decimals_keeps_them_everywhere(analysis, db, monkeypatch, tmp_path, capsys):
+    lines = [(1, 2.0, "Tea"), (2, 0.5, "Milk")]  # 2 and 1 of 3
+    rows = [("a", Decimal128("1.0005"), lines), ("a", 1.234), ("b", 7), ("b", -0.0005), ("c", 2.001)]
+    insert_orders(db, "kwd", *rows)
+    run_main(analysis, monkeypatch)
+    said = capsys.readouterr().out
+    assert "net revenue 11.235: all tables agree" in said  # 1.001 + 1.234 + 7 - 0.001 + 2.001
+    assert "2 amounts have more than their currency's 3 decimals" in said
+    (month,) = pd.read_csv(tmp_path / "monthly_kpis.csv").to_dict("records")
+    assert (month["gross_revenue"], month["refunds"], month["net_revenue"]) == (11.236, -0.001, 11.235)
+    assert (month["average_order_value"], month["revenue_per_customer"]) == (2.809, 3.745)
+    rfm = pd.read_csv(tmp_path / "rfm_analysis.csv", index_col="customer_id")
+    assert rfm["monetary"].to_dict() == {"a": 2.235, "b": 6.999, "c": 2.001}
+    drivers = pd.read_csv(tmp_path / "revenue_drivers.csv", index_col="category")
+    assert drivers["revenue"].to_dict() == {"Milk": 0.334, "Tea": 0.667, "Unknown": 10.235}
+    cohorts = pd.read_csv(tmp_path / "cohort_retention.csv")
+    assert cohorts.loc[0, ["net_revenue", "cumulative_revenue_per_customer"]].tolist() == [11.235, 3.745]
+    quality = pd.read_csv(tmp_path / "data_quality.csv", index_col="check")
+    assert quality.loc[FINER, ["rows", "amount", "status"]].tolist() == [2, 1.0, "counted"]
+    assert quality.loc["orders in monthly_kpis", "amount"] == 11.235
+
+
+def test_a_currency_without_decimals_has_whole_amounts_and_averages_of_two(analysis, db, monkeypatch, capsys):
+    insert_orders(db, "JPY", ("a", 100, [(1, 2.0, "Tea"), (1, 1.0, "Milk")]), ("a", 250.5), ("b", 1000))
+    insert_orders(db, "EUR", ("c", 1.005))
+    monkeypatch.setenv("REPORT_CURRENCY", "JPY")
+    shop = analysis.read_shop(db, read_settings(), None)
+    (month,) = analysis.monthly_kpis(shop.sums["months"], shop.as_of, shop.places).to_dict("records")
+    assert (month["gross_revenue"], month["average_order_value"]) == (1351, 450.33)
+    assert month["revenue_per_customer"] == 675.5
+    drivers = analysis.revenue_drivers(shop.sums["drivers"], shop.places).set_index("category")
+    assert drivers["revenue"].to_dict() == {"Milk": 33, "Tea": 67, "Unknown": 1251}
+    assert shop.audit.excluded.loc["in another currency"].tolist() == [1, 1.01]  # its own two decimals
+    say_agreement(shop.sums, shop.places)
+    assert "net revenue 1,351: all tables agree" in capsys.readouterr().out
+
+
+def test_quantities_are_summed_as_they_are(analysis, db, tmp_path):
+    """Kilograms keep their decimals, doubles' noise does not show, and whole units have no .0."""
+    rows = [
+        ("a", 1.0, [(0.1, 10.0, "Cheese"), (2, 0.0, "Bags"), (0.125, 0.0, "Nuts")]),
+        ("b", 2.0, [(0.2, 10.0, "Cheese")]),
+        ("c", 0.0),
+    ]
+    insert_orders(db, None, *rows, ("c", 0.0, [(3, 0.0, "Bags"), (float("inf"), 1.0, "Air"), (-1, 1.0, "Back")]))
+    sums = analysis.read_shop(db, read_settings(), None).sums
+    write_csv(tmp_path / "revenue_drivers.csv", analysis.revenue_drivers(sums["drivers"]))
+    assert (tmp_path / "revenue_drivers.csv").read_text() == (
+        "month,country,channel,category,orders,units,revenue\n"
+        "2024-01-01,Unknown,Unknown,Air,1,0,0.0\n"
+        "2024-01-01,Unknown,Unknown,Back,1,-1,0.0\n"
+        "2024-01-01,Unknown,Unknown,Bags,2,5,0.0\n"
+        "2024-01-01,Unknown,Unknown,Cheese,2,0.3,3.0\n"
+        "2024-01-01,Unknown,Unknown,Nuts,1,0.125,0.0\n"
+        "2024-01-01,Unknown,Unknown,Unknown,1,0,0.0\n"
+    )
+    assert sums["months"]["orders"].tolist() == [4]  # free orders are orders
+
+
+def test_how_many_amounts_were_rounded_adds_up_over_ranges(analysis, db, monkeypatch):
+    insert_orders(db, None, *((f"c{n:02}", 1.005 if n % 3 else 1.01) for n in range(20)))
+    for size in ("1000", "5"):
+        monkeypatch.setenv("RANGE_ORDERS", size)
+        totals = analysis.read_shop(db, read_settings(), None).sums["totals"]
+        assert totals.loc[FINER].tolist() == [13, pytest.approx(13.13)]
+
+
+def test_units_sold_by_weight_and_free_items_are_those_of_the_case(analysis, db):
+    case = ROOT.parent / "shared" / "cases" / "units_weight.csv"
+    if not case.exists():
+        pytest.skip("the folder of cases is not here")
+    lines = pd.read_csv(case, parse_dates=["order_date"])
+    db.orders.insert_many(
+        {
+            "customer_id": order["customer_id"].iloc[0],
+            "order_date": order["order_date"].iloc[0],
+            "total": (order["quantity"] * order["unit_price"]).sum(),
+            "items": order[["category", "quantity", "unit_price"]].to_dict("records"),
+        }
+        for _, order in lines.groupby("order_id")
+    )
+    sums = analysis.read_shop(db, read_settings(), None).sums
+    drivers = analysis.revenue_drivers(sums["drivers"])
+    assert drivers.groupby("category")["units"].sum().round(6).to_dict() == {"Cheese": 61.51, "Nuts": 66.19}
+    assert drivers["revenue"].sum().round(2) == 2554
+    assert sums["months"]["orders"].sum() == 200
+
+
 def test_previous_segment_is_last_months(analysis, db, monkeypatch, tmp_path):
     rows = [
         ("early", datetime(2024, 1, 1), 5.0),
@@ -347,3 +501,59 @@ def test_previous_segment_is_last_months(analysis, db, monkeypatch, tmp_path):
     run_main(analysis, monkeypatch)
     rfm = pd.read_csv(tmp_path / "rfm_analysis.csv").set_index("customer_id")
     assert rfm["previous_segment"].isna().tolist() == [False, True]  # late was no customer on 29 February
+
+
+# --- customers and quiet months ---
+
+
+def test_no_csv_file_holds_an_address(analysis, churn, db, monkeypatch, tmp_path, capsys):
+    """Of a shop whose customers' ids are addresses, through script 2 and the reading of script 3; two spellings
+    of an address are one customer, in one range and in many."""
+    people = [f"{name}{n}@example.com" for n in range(8) for name in ("ann", "Ann")]
+    order = {"order_date": datetime(2024, 1, 1), "total": 9.5}
+    db.orders.insert_many([{"customer_id": who} | order for who in people for _ in range(3)])
+    db.orders.insert_many([{"customer_id": "NULL"} | order for _ in range(9)])
+    db.customers.insert_many([{"_id": who.upper(), "country": "Chile"} for who in people[::2]])
+    monkeypatch.setenv("CUSTOMER_KEY", "k")
+    run_main(analysis, monkeypatch, "--keep-odd-dates")
+    monkeypatch.setenv("RANGE_ORDERS", "20")
+    settings = read_settings()
+    assert len(plan_reading(db, settings, None).ranges) > 2
+    sums = analysis.read_shop(db, settings, None).sums["customers"]
+    monkeypatch.setattr("sys.argv", ["3_churn_model.py"])
+    known = churn.read_shop(db, settings, churn.arguments()).history.snapshots[pd.Timestamp("2024-01-02")]
+    said = capsys.readouterr()
+    assert "@" not in "".join(path.read_text() for path in tmp_path.glob("*.csv")) + said.out + said.err
+    rfm, hashes = load_csv(tmp_path / "rfm_analysis.csv"), sorted(hash_address(who, "k") for who in people[::2])
+    assert rfm["customer_id"].tolist() == list(sums.index) == list(known.index) == hashes
+    assert rfm["frequency"].tolist() == sums["frequency"].tolist() == known["n"].tolist() == [6] * 8
+    assert load_csv(tmp_path / "customers.csv")["country"].tolist() == ["Chile"] * 8
+    assert pd.read_csv(tmp_path / "monthly_kpis.csv")["guest_orders"].tolist() == [9]
+    assert "2_data_analysis.py,2024-01-02,kept,57," in (tmp_path / "runs.csv").read_text()
+
+
+def test_a_quiet_month_is_a_month(analysis, db, monkeypatch, tmp_path):
+    insert_shop(db)
+    run_main(analysis, monkeypatch, "--as-of", "2024-04-01")
+    months = pd.read_csv(tmp_path / "monthly_kpis.csv")
+    assert months["orders"].tolist() == [2, 0, 0]
+    assert months["is_complete"].tolist() == [True] * 3
+    assert pd.read_csv(tmp_path / "cohort_retention.csv")["active_customers"].tolist() == [2, 0, 0]
+    assert pd.read_csv(tmp_path / "rfm_analysis.csv")["recency_days"].tolist() == [87, 86]
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 5
+
+
+def test_a_negative_amount_of_what_was_not_sold_is_counted_apart(analysis, db, monkeypatch, tmp_path):
+    insert_shop(db)
+    order = {
+        "customer_id": "a",
+        "order_date": datetime(2024, 1, 5),
+        "total": -8.0,
+        "status": "paid",
+        "sold": False,
+    }
+    db.orders.insert_one(order)
+    run_main(analysis, monkeypatch)
+    quality = pd.read_csv(tmp_path / "data_quality.csv").set_index("check")
+    assert quality.loc["amount below 0 of what was not sold: no refund", ["rows", "amount"]].tolist() == [1, -8]
+    assert quality.loc["orders in monthly_kpis", "amount"] == 15.01

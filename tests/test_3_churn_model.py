@@ -68,6 +68,7 @@ def test_too_few_of_a_kind_get_a_sentence(churn, capsys, churned, says):
 # --- predictions ---
 
 
+@pytest.mark.slow
 def test_customers_are_predicted_in_parts_as_all_at_once(churn, today, models):
     """So many copies of the customers that they come in two parts, and a part's end cuts a copy."""
     times = ROWS_AT_A_TIME // len(today) + 2

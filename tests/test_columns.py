@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from bson import Decimal128, Int64, ObjectId
 
-from pulse.columns import ITEM, read_columns, readable_as_they_are, to_local_time
+from pulse.columns import ITEM, parse_mapping, read_columns, readable_as_they_are, to_local_time
 
 DAY = datetime(2024, 3, 5, 12)
 
@@ -97,3 +97,24 @@ def test_local_times_follow_the_clock_change():
     assert list(local[:2]) == [pd.Timestamp("2024-03-31 01:30"), pd.Timestamp("2024-03-31 03:30")]
     assert pd.isna(local[2])
     assert local.dt.tz is None
+
+
+def test_a_mapping_is_pairs_of_names(capsys):
+    names = ("total", "status")
+    assert parse_mapping("", names, "X") == {}
+    assert parse_mapping(" total = paid.sum ,, status=a=b, ", names, "X") == {"total": "paid.sum", "status": "a=b"}
+    for wrong in ("price=paid", "total", "total=", "=paid"):
+        with pytest.raises(SystemExit) as stopped:
+            parse_mapping(f"status=state, {wrong}", names, "ORDER_FIELDS")
+        assert stopped.value.code == 2
+        said = f"ORDER_FIELDS has {wrong!r}: write name=other, with one of total, status as the name."
+        assert said in capsys.readouterr().err
+
+
+def test_a_name_with_a_comma_stands_in_quotes(capsys):
+    names = ("amount", "status")
+    quoted = parse_mapping('"amount=Total, incl. VAT", status=a=b', names, "--columns")
+    assert quoted == {"amount": "Total, incl. VAT", "status": "a=b"}
+    with pytest.raises(SystemExit):
+        parse_mapping("amount=a,amount=b", names, "--columns")
+    assert "--columns has amount twice" in capsys.readouterr().err

@@ -24,7 +24,6 @@ from common import (
     int_between,
     iso_date,
     parse_arguments,
-    parse_mapping,
     read_settings,
 )
 
@@ -207,18 +206,6 @@ def test_whole_numbers_have_bounds():
     for wrong in ("1", "11", "-3", "2.0", "two", "", "²"):
         with pytest.raises(ArgumentTypeError, match="is no whole number from 2 to 10"):
             parse(wrong)
-
-
-def test_a_mapping_is_pairs_of_names(capsys):
-    names = ("total", "status")
-    assert parse_mapping("", names, "X") == {}
-    assert parse_mapping(" total = paid.sum ,, status=a=b, ", names, "X") == {"total": "paid.sum", "status": "a=b"}
-    for wrong in ("price=paid", "total", "total=", "=paid"):
-        with pytest.raises(SystemExit) as stopped:
-            parse_mapping(f"status=state, {wrong}", names, "ORDER_FIELDS")
-        assert stopped.value.code == 2
-        said = f"ORDER_FIELDS has {wrong!r}: write name=other, with one of total, status as the name."
-        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("args", [["--as-of", "soon"], ["--no-such-option"], ["more"]])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from conftest import AS_OF, HORIZON, make_orders
 
 from pulse.contacts import REASONS, Campaign, contact_list, profit_curve, reasons, segments_of
@@ -33,6 +34,17 @@ def test_the_list_by_hand(churn, today, models):
     np.testing.assert_allclose(listed["contact_profit"], won - (1 - p) * 10 - 2, atol=0.006)
     assert (listed["risk_band"] == "high").equals(listed["churn_probability"] >= 0.7)
     assert (listed["risk_band"] == "low").equals(listed["churn_probability"] < 0.3)
+
+
+@pytest.mark.parametrize("places", [0, 3])
+def test_amounts_have_the_decimals_of_the_currency(churn, today, models, places):
+    told = churn.predict(models, today, places=places).assign(segment="", main_reason="", second_reason="")
+    campaign = churn.CAMPAIGN._replace(places=places)
+    listed = contact_list(told, today, HORIZON, campaign, churn.RISK_BANDS)
+    amounts = listed[["expected_revenue", "revenue_at_risk", "contact_profit"]]
+    amounts = amounts.assign(profit=profit_curve(listed, places)["expected_profit"])
+    assert (amounts.round(places) - amounts).abs().max().max() == 0
+    assert ((amounts.round(max(places - 1, 0)) != amounts).any() | (places == 0)).all()
 
 
 def test_the_profit_curve_by_hand():

@@ -2,7 +2,7 @@
 
 import pytest
 from pymongo import ReadPreference
-from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError, WriteError
 
 from common import Settings
 from pulse.database import (
@@ -82,6 +82,8 @@ def test_other_errors_are_nobodys_to_hide(settings):
         (AutoReconnect("host: SSL handshake failed"), "do not trust each other's TLS"),
         (AutoReconnect("connection refused"), "MongoDB at host does not answer"),
         (OperationFailure("disk is full, full error: {'secret': 1}", 14031), "reports: disk is full."),
+        (WriteError('E11000 index: _id_ dup key: { _id: "secret@a.b" }', 11000), "reports: E11000 index: _id_."),
+        (OperationFailure('cannot read "secret@a.b"', 2), 'reports: cannot read "(an address)".'),
     ],
 )
 def test_errors_get_a_sentence_that_says_what_to_do(error, says):

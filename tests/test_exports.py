@@ -166,11 +166,11 @@ def test_each_script_has_one_row_in_the_manifest(tmp_path):
         ("2.py", "2024-02-01", 5, 255),
         ("3.py", "2024-03-01", 6, 2**64 - 1),
     ):
-        save(tmp_path, {}, {}, manifest_row(script, pd.Timestamp(day), orders, orders_id))
+        save(tmp_path, {}, {}, manifest_row(script, pd.Timestamp(day), orders, orders_id, script == "3.py"))
     assert (tmp_path / "runs.csv").read_text() == (
-        "script,as_of,orders,orders_id,state\n"
-        "2.py,2024-02-01,5,00000000000000ff,complete\n"
-        "3.py,2024-03-01,6,ffffffffffffffff,complete\n"
+        "script,as_of,odd_dates,orders,orders_id,state\n"
+        "2.py,2024-02-01,left out,5,00000000000000ff,complete\n"
+        "3.py,2024-03-01,kept,6,ffffffffffffffff,complete\n"
     )
 
 

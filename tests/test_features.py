@@ -46,10 +46,10 @@ def tampered(orders: pd.DataFrame, data: st.DataObject) -> pd.DataFrame:
     changed.loc[rows, "status"] = rng.choice(["completed", "cancelled"], n)
     changed.loc[rows, "customer_id"] = rng.choice(orders["customer_id"].unique(), n)
     changed.loc[rows, "order_date"] = CUTOFF + pd.to_timedelta(rng.choice([0, 1, 89, 90, 500], n), unit="D")
-    return add_revenue(changed).drop([row for row in rows if rng.random() < 0.3])
+    return add_revenue(changed, frozenset({"completed"})).drop([row for row in rows if rng.random() < 0.3])
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_no_order_from_the_cutoff_on_changes_a_feature(simulated, data):
     before = features_at(simulated, CUTOFF)
@@ -157,6 +157,23 @@ def test_labels_by_hand():
         "refunded": [True, -5],
         "too late": [True, 0],
     }
+
+
+def test_sums_keep_three_decimals_and_no_noise():
+    """0.1 + 0.2 is 0.3, and a Kuwaiti dinar has 1000 fils."""
+    orders = make_orders(
+        *(("c", "2024-01-02", 1.0),),
+        *(("a", "2024-05-12", 0.1), ("a", "2024-05-13", 0.2), ("b", "2024-05-13", 1.234)),
+        *(("a", "2024-06-02", 0.1), ("a", "2024-06-03", 0.2), ("b", "2024-06-03", -0.001, "refunded")),
+    )
+    known = snapshot(orders, CUTOFF)
+    assert known[["paid", "recent_paid", "future_revenue"]].T.to_dict("list") == {
+        "a": [0.3, 0.3, 0.3],
+        "b": [1.234, 1.234, -0.001],
+        "c": [1.0, 0.0, 0.0],
+    }
+    parts = [snapshots(orders[orders["customer_id"] == who], AS_OF, HORIZON, 1.0) for who in "abc"]
+    assert combine_histories(parts, Settings()).spent[AS_OF - 3 * HORIZON] == 1.833
 
 
 def test_features_by_hand():

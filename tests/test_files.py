@@ -1,36 +1,19 @@
-"""pulse/files.py: CSV, Excel and Parquet files come in as the same texts, whatever their names and quirks."""
+"""pulse/files.py: files of every kind come in, several at once; what cannot be opened gets one sentence."""
 
 import gzip
-from datetime import datetime
 from pathlib import Path
 from zipfile import ZipFile
 
-import duckdb
 import pandas as pd
 import pytest
-from openpyxl import Workbook
-
-from pulse.files import EXCEL_ROWS, open_file
+from opened import SECRET, read, refusal, texts
 
 HEADER = "order_id,customer_id,order_date,amount\n"
-
-
-@pytest.fixture
-def con():
-    with duckdb.connect(config={"threads": 2}) as connection:
-        yield connection
-
-
-def read(con: duckdb.DuckDBPyConnection, file: Path, encoding: str = "utf-8-sig") -> tuple[list[str], list[tuple]]:
-    """The file's header, and its rows as texts."""
-    scratch = file.parent / "scratch"
-    scratch.mkdir(exist_ok=True)
-    header = open_file(con, file, encoding, scratch)
-    return header, con.execute("SELECT COLUMNS(*)::VARCHAR FROM file").fetchall()
+PLAIN = b"order_id,amount\n1,5\n"
 
 
 @pytest.mark.parametrize("name", ["a[1].csv", "ab?.csv", "it's.csv", "A.CSV", "a[1].parquet", "it's.PARQUET"])
-def test_a_files_name_is_no_pattern(con, tmp_path, name):
+def test_a_files_name_is_no_pattern(tmp_path, name):
     others, this = pd.DataFrame({"order_id": ["9"]}), pd.DataFrame({"order_id": ["1"]})
     for stem in ("a1", "ab1"):
         others.to_csv(tmp_path / f"{stem}.csv", index=False)
@@ -39,119 +22,128 @@ def test_a_files_name_is_no_pattern(con, tmp_path, name):
         this.to_csv(tmp_path / name, index=False)
     else:
         this.to_parquet(tmp_path / name)
-    assert read(con, tmp_path / name) == (["order_id"], [("1",)])
+    assert read(tmp_path / name) == (["order_id"], [(0, 2, "1")])
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-@pytest.mark.parametrize(
-    ("name", "encoding"), [("a.csv", "utf-8"), ("a.csv.gz", "utf8"), ("a.csv", "cp1252"), ("a.csv.gz", "latin-1")]
-)
-def test_every_separator_and_encoding_gives_the_same_rows(con, tmp_path, separator, name, encoding):
-    rows = [("1", "Bücher, CDs; DVDs"), ("2", 'a "big" one\nin two lines')]
-    pd.DataFrame(rows, columns=["Nr", "Gruppe"]).to_csv(
-        tmp_path / name, index=False, sep=separator, encoding=encoding
-    )
-    assert read(con, tmp_path / name, encoding) == (["Nr", "Gruppe"], rows)
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf8", "utf-8-sig", "UTF_8"])
-def test_a_header_may_have_anything_in_it(con, tmp_path, encoding):
-    """A mark at the start of the file, a name that is empty, twins, spaces, a separator in quotes."""
-    file = tmp_path / "orders.csv"
-    names = ["", "order_id", "customer_id", "order_date", "amount", "note", "Note", "note"]
-    file.write_text(
-        '\ufeff;order_id ; customer_id;order_date;amount;note;Note;note;"a, b, c, d, e, f, g, h";\n'
-        "0;1;a;2024-01-01;5;x;y;z;;\n",
-        "utf-8",
-    )
-    header, rows = read(con, file, encoding)
-    assert header == [*names, "a, b, c, d, e, f, g, h", ""]
-    assert rows == [("0", "1", "a", "2024-01-01", "5", "x", "y", "z", None, None)]
-
-
-def test_excel_rows_may_be_ragged_and_blank(con, tmp_path):
-    """Cells beyond the header are none of ours; a row that ends early goes on with nothing."""
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet()
-    for row in (
-        ["order_id", " customer_id ", None, "order_date"],
-        ["v1.0", 1, None, datetime(2024, 1, 1)],
-        [None, None, None, None, None, "beyond"],
-        ["v1"],
-        *([n] for n in range(EXCEL_ROWS)),
-    ):
-        sheet.append(row)
-    book.create_sheet().append(["of", "a", "second", "sheet"])
-    book.save(tmp_path / "a.XLSX")
-    header, rows = read(con, tmp_path / "a.XLSX")
-    assert header == ["order_id", "customer_id", "None", "order_date"]
-    assert rows[:3] == [("v1.0", "1", None, "2024-01-01 00:00:00"), (None,) * 4, ("v1", None, None, None)]
-    assert [row[0] for row in rows[3:]] == [str(n) for n in range(EXCEL_ROWS)]
-
-
-def test_parquet_columns_are_known_by_their_place(con, tmp_path):
+def test_parquet_columns_are_known_by_their_place(tmp_path):
     rows = pd.DataFrame({"Kunde": [17850.0, None], 'a "b".c': ["x", "y"], "c0": [1, 2]})
     rows.to_parquet(tmp_path / "a.parquet")
-    assert read(con, tmp_path / "a.parquet") == (
+    assert read(tmp_path / "a.parquet") == (
         ["Kunde", 'a "b".c', "c0"],
-        [("17850.0", "x", "1"), (None, "y", "2")],
+        [(0, 2, "17850.0", "x", "1"), (0, 3, None, "y", "2")],
     )
 
 
-def test_an_empty_file_has_no_columns(con, tmp_path):
-    (tmp_path / "a.csv").touch()
-    assert open_file(con, tmp_path / "a.csv", "utf-8", tmp_path) == []
+def test_several_files_follow_each_other_whatever_the_order_of_their_columns(tmp_path):
+    (tmp_path / "jan.csv").write_text("order_id,amount,,\n1,5,x,\n2,6,,\n")
+    (tmp_path / "feb.txt").write_text("Report\n\namount;order_id\n7;3\n")
+    with gzip.open(tmp_path / "mar.csv.gz", "wt") as file:
+        file.write("amount\torder_id\n8\t4\n")
+    assert read(*(tmp_path / name for name in ("jan.csv", "feb.txt", "mar.csv.gz"))) == (
+        ["order_id", "amount", "", ""],
+        [
+            (0, 2, "1", "5", "x", None),
+            (0, 3, "2", "6", None, None),
+            (1, 4, "3", "7", None, None),
+            (2, 2, "4", "8", None, None),
+        ],
+    )
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "parquet", "json"])
+def test_several_files_whose_numbers_are_numbers(tmp_path, kind):
+    for name, rows in (("a", {"id": ["1"], "n": [5]}), ("b", {"n": [7.5], "id": ["2"]})):
+        table = pd.DataFrame(rows)
+        if kind == "xlsx":
+            table.to_excel(tmp_path / f"{name}.xlsx", index=False)
+        elif kind == "parquet":
+            table.to_parquet(tmp_path / f"{name}.parquet")
+        else:
+            table.to_json(tmp_path / f"{name}.json", orient="records")
+    assert texts(tmp_path / f"a.{kind}", tmp_path / f"b.{kind}") == [("1", "5"), ("2", "7.5")]
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "encoding"),
+    ("first", "second", "says"),
     [
-        ("no_file.csv", None, "utf-8"),
-        ("no_zip.xlsx", HEADER.encode(), "utf-8"),
-        ("no_gzip.csv.gz", HEADER.encode(), "utf-8"),
-        ("cut.csv.gz", gzip.compress((HEADER * 9_000).encode())[:-20], "latin-1"),
-        ("damaged.csv.gz", gzip.compress(HEADER.encode())[:12] + b"\xff" * 20, "utf-8"),
-        ("latin.csv", "Bücher\n".encode("latin-1"), "utf-8"),
-        ("late.csv", (HEADER * 9_000 + "Ж\n").encode(), "ascii"),
-        ("a.csv", HEADER.encode(), "no-such-encoding"),
-        ("long.csv", b"x" * 200_000, "utf-8"),
+        ("order_id,amount\n", "order_id,total\n", "b.csv lacks a column amount, unlike"),
+        ("order_id,amount\n", "order_id,amount,tax\n", "b.csv has a column tax, unlike"),
+        ("order_id,amount\n", "order_id,amount,amount\n", "b.csv has two columns amount"),
+        ("note,order_id, note\n", "note,order_id\n", "a.csv has two columns note"),
     ],
 )
-def test_a_file_that_cannot_be_opened_gets_a_sentence(con, tmp_path, capsys, name, content, encoding):
+def test_files_whose_columns_differ_cannot_come_together(tmp_path, capsys, first, second, says):
+    (tmp_path / "a.csv").write_text(first)
+    (tmp_path / "b.csv").write_text(second)
+    assert says in refusal(capsys, tmp_path / "a.csv", tmp_path / "b.csv")
+
+
+def test_text_and_numbers_do_not_mix_and_only_workbooks_have_sheets(tmp_path, capsys):
+    (tmp_path / "a.csv").write_bytes(PLAIN)
+    (tmp_path / "a.json").write_text('{"order_id":1,"amount":5}')
+    assert "cannot come together" in refusal(capsys, tmp_path / "a.csv", tmp_path / "a.json")
+    assert "--sheet names a sheet of a workbook" in refusal(capsys, tmp_path / "a.csv", sheet="x")
+
+
+def pack(path: Path, **files: bytes) -> Path:
+    """A zip of these files, with what macOS and its users put beside them."""
+    with ZipFile(path, "w") as box:
+        box.mkdir("exports")
+        for name in ("__MACOSX/a.csv", "exports/.DS_Store", "exports/._a.csv", "exports/terms.pdf"):
+            box.writestr(name, b"\0")
+        for name, content in files.items():
+            box.writestr(f"exports/{name}", content)
+    return path
+
+
+def test_a_zip_of_one_table_is_that_table(tmp_path, capsys):
+    pd.DataFrame({"order_id": [1], "amount": [5]}).to_excel(tmp_path / "a.xlsx", index=False)
+    (tmp_path / "bad.csv").write_bytes(PLAIN)
+    for name, content in (
+        ("a.csv", PLAIN),
+        ("a [1].CSV.gz", gzip.compress(PLAIN)),
+        ("a.xlsx", (tmp_path / "a.xlsx").read_bytes()),
+        ("a.jsonl", b'{"order_id":1,"amount":5}'),
+    ):
+        assert texts(pack(tmp_path / "a.ZIP", **{name: content})) == [("1", "5")]
+    ragged = pack(tmp_path / "a.zip", **{"a.csv": PLAIN + f"1,{SECRET},2\n".encode()})
+    assert f"row 3 of {ragged}, file a.csv has 3 fields" in refusal(capsys, ragged)
+
+
+def test_a_zip_of_no_table_or_of_several_is_refused(tmp_path, capsys):
+    assert "holds no table" in refusal(capsys, pack(tmp_path / "a.zip"))
+    several = pack(tmp_path / "a.zip", **{"a.csv": PLAIN, "b.csv": PLAIN})
+    assert "holds 2 tables (exports/a.csv, exports/b.csv)" in refusal(capsys, several)
+    locked = pack(tmp_path / "a.zip", **{"a.csv": PLAIN})
+    content = bytearray(locked.read_bytes())
+    place = content.rindex(b"PK\x01\x02", 0, content.rindex(b"exports/a.csv"))
+    content[place + 8] |= 1  # the bit that says encrypted, in the zip's list
+    locked.write_bytes(content)
+    assert "asks for a password" in refusal(capsys, locked)
+
+
+@pytest.mark.parametrize("name", ["a.xls", "a.XLSB", "a.ods"])
+def test_other_spreadsheets_are_refused_with_what_to_do(tmp_path, capsys, name):
+    (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0")
+    assert "save it as .xlsx or CSV" in refusal(capsys, tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("no_file.csv", None),
+        ("no_zip.xlsx", HEADER.encode()),
+        ("no_zip.zip", HEADER.encode()),
+        ("cut.zip", b"PK\x03\x04 cut"),
+        ("no_parquet.parquet", HEADER.encode()),
+        ("no_gzip.csv.gz", HEADER.encode()),
+        ("no_gzip.json.gz", HEADER.encode()),
+        ("cut.csv.gz", gzip.compress((HEADER * 9_000).encode())[:-20]),
+        ("late.csv.gz", gzip.compress((HEADER * 90_000).encode())[:-20]),
+        ("damaged.csv.gz", gzip.compress(HEADER.encode())[:12] + b"\xff" * 20),
+    ],
+)
+def test_a_file_that_cannot_be_opened_gets_a_sentence(tmp_path, capsys, name, content):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(SystemExit) as stopped:
-        read(con, tmp_path / name, encoding)
-    assert stopped.value.code == 2
-    message = capsys.readouterr().err
-    assert message.startswith(f"Error: {tmp_path / name} cannot be ")
-    assert message.count("\n") == 1
-
-
-def test_an_empty_workbook_has_no_columns(con, tmp_path):
-    Workbook().save(tmp_path / "a.xlsx")
-    assert open_file(con, tmp_path / "a.xlsx", "utf-8", tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("part", "old", "new"),
-    [
-        ("xl/worksheets/sheet1.xml", b"</sheetData>", b"<"),
-        ("xl/workbook.xml", b"</workbook>", b""),
-        ("xl/worksheets/sheet1.xml", b"<v>5</v>", b"<v>five</v>"),
-    ],
-)
-def test_a_damaged_workbook_gets_a_sentence(con, tmp_path, capsys, part, old, new):
-    book = Workbook()
-    book.active.append(["amount"])
-    book.active.append([5])
-    book.save(tmp_path / "whole.xlsx")
-    with ZipFile(tmp_path / "whole.xlsx") as whole, ZipFile(tmp_path / "a.xlsx", "w") as damaged:
-        for name in whole.namelist():
-            content = whole.read(name)
-            assert name != part or old in content
-            damaged.writestr(name, content.replace(old, new) if name == part else content)
-    with pytest.raises(SystemExit) as stopped:
-        read(con, tmp_path / "a.xlsx")
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    assert f"{tmp_path / name} cannot be read (" in refusal(capsys, tmp_path / name)

@@ -104,7 +104,7 @@ def test_imports_go_one_way_and_in_no_circle():
 def test_the_checker_sees_every_module():
     assert {f"{name}.py" for name in SOURCES if is_script(name)} == set(SCRIPTS)
     assert sum(map(is_pulse, SOURCES)) == len(list((ROOT / "pulse").rglob("*.py")))
-    assert imports_of("pulse.orders", SOURCES) >= {"common", "pulse.columns", "pulse.database", "pulse.ranges"}
+    assert imports_of("pulse.planning", SOURCES) >= {"common", "pulse.columns", "pulse.database", "pulse.ranges"}
     assert "pulse.evaluation" in imports_of("3_churn_model", SOURCES)  # from pulse import evaluation
 
 

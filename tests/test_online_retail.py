@@ -47,7 +47,7 @@ def write_export(path, rng: random.Random) -> None:
 
 
 def plain_sql(path) -> sqlite3.Connection:
-    """The file's lines and, by the usual cleaning, its orders: no C, no A, quantity and price above 0."""
+    """The file's lines, its orders (neither C nor A) and what was given back (C); what is free counts as 0."""
     con = sqlite3.connect(":memory:")
     con.execute(f"CREATE TABLE lines ({', '.join(HEADER)}, day)")
     with path.open(newline="", encoding="latin-1") as file:
@@ -60,13 +60,13 @@ def plain_sql(path) -> sqlite3.Connection:
         """CREATE TABLE orders AS
         SELECT InvoiceNo, CustomerID, round(sum(Quantity * UnitPrice), 2) AS amount, min(day) AS day,
             substr(min(day), 1, 7) || '-01' AS month FROM lines
-        WHERE InvoiceNo NOT LIKE 'C%' AND InvoiceNo NOT LIKE 'A%' AND Quantity > 0 AND UnitPrice > 0
+        WHERE InvoiceNo NOT LIKE 'C%' AND InvoiceNo NOT LIKE 'A%' AND NOT (Quantity < 0 AND UnitPrice = 0)
         GROUP BY InvoiceNo"""
     )
     con.execute(
         """CREATE TABLE refunds AS
         SELECT InvoiceNo, round(sum(Quantity * UnitPrice), 2) AS amount, substr(min(day), 1, 7) || '-01' AS month
-        FROM lines WHERE InvoiceNo NOT LIKE 'A%' AND Quantity < 0 AND UnitPrice > 0 GROUP BY InvoiceNo"""
+        FROM lines WHERE InvoiceNo LIKE 'C%' GROUP BY InvoiceNo"""
     )
     return con
 
@@ -76,7 +76,7 @@ def retail(tmp_path_factory):
     """The CSVs of the imported export, the export's plain SQL, and what the import printed."""
     folder = tmp_path_factory.mktemp("retail")
     write_export(folder / "export.csv", random.Random(1))
-    options = ("--dates", "month-first", "--encoding", "latin-1", "--accept-rejects")
+    options = ("--dates", "month-first", "--encoding", "latin-1")
     imported = run("1_data_generation.py", "--import", str(folder / "export.csv"), *options, data_dir=folder)
     assert imported.returncode == 0, imported.stderr
     analysed = run("2_data_analysis.py", data_dir=folder)
@@ -123,16 +123,17 @@ def test_every_cohort_cell_is_that_of_sql(retail):
 
 def test_what_is_no_sale_is_counted(retail):
     folder, con, printed = retail
-    counts = con.execute(
-        """SELECT sum(InvoiceNo NOT LIKE 'A%' AND UnitPrice = 0), sum(InvoiceNo LIKE 'A%') FROM lines"""
-    ).fetchone()
+    ((adjustments, free, lost),) = con.execute(
+        "SELECT sum(InvoiceNo LIKE 'A%'), sum(UnitPrice = 0), sum(UnitPrice = 0 AND Quantity < 0) FROM lines"
+    ).fetchall()
     quality = pd.read_csv(folder / "data_quality.csv").set_index("check")["rows"]
-    assert quality["import: quantity or unit_price 0"] == counts[0] > 20
-    assert quality["import: adjustment, no sale"] == counts[1] > 3
+    assert quality["import: adjustment, no sale"] == adjustments > 3
     assert quality["import: repeated line, kept"] > 20
-    assert f"{counts[1]} of " in printed
+    assert quality["import: nothing given back, no sale"] == lost > 0
+    assert sum(quality.index.str.startswith("import: ")) == 3  # of no kind are lines that cost nothing
+    assert free > 20
+    assert f"{adjustments} of " in printed
     customers = set(load_csv(folder / "customers.csv")["customer_id"])
     assert customers == {
-        row[0]
-        for row in con.execute("SELECT DISTINCT CustomerID FROM lines WHERE CustomerID <> '' AND UnitPrice > 0")
+        row[0] for row in con.execute("SELECT DISTINCT CustomerID FROM lines WHERE CustomerID <> ''")
     }

@@ -7,10 +7,12 @@ from conftest import make_orders
 from pulse.columns import ARROW
 from pulse.reconcile import (
     BUYERS,
+    FINER,
     GROSS,
     GUESTS,
     NET,
     NET_OF_BUYERS,
+    NO_SALES,
     REFUNDS,
     REFUNDS_OF_NOBODY,
     Check,
@@ -56,7 +58,9 @@ def shop(analysis) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
 def test_totals_of_four_customers_and_two_guests():
     found = {name: (n, round(amount, 2)) for name, n, amount in total_sums(make_orders(*ROWS)).itertuples()}
     assert found == {
+        FINER: (0, 0.0),
         REFUNDS: (3, -8.0),
+        NO_SALES: (0, 0.0),
         GUESTS: (2, 2.0),
         REFUNDS_OF_NOBODY: (1, -2.0),
         NET: (4, 32.51),
@@ -137,6 +141,24 @@ def test_half_a_cent_of_rounding_is_no_disagreement(shop):
     for off in (0.006, -0.006):
         with pytest.raises(SystemExit):
             require_agreement([Check("x", 4, 32.51 + off, NET)], totals)
+
+
+@pytest.mark.parametrize(("places", "unit"), [(3, 0.001), (0, 1.0)])
+def test_half_a_smallest_unit_of_any_currency_is_no_disagreement(shop, places, unit, capsys):
+    totals = shop[1]["totals"]
+    require_agreement([Check("x", 4, 32.51 + 0.4 * unit, NET)], totals, places)
+    with pytest.raises(SystemExit):
+        require_agreement([Check("x", 4, 32.51 + 0.6 * unit, NET)], totals, places)
+    assert f"worth {32.51:,.{places}f} were read" in capsys.readouterr().err
+
+
+def test_rounded_amounts_are_counted_and_said(analysis, shop, capsys):
+    tables, sums = shop
+    orders = make_orders(*ROWS)
+    rounded = sums | {"totals": total_sums(orders.assign(finer=orders["customer_id"] == "a"))}
+    quality = reconcile(tables, rounded, EXCLUDED, {}).set_index("check")
+    assert quality.loc[FINER].tolist() == [3, 25.01, "counted"]
+    assert "Noted     3 amounts have more than their currency's 2 decimals" in capsys.readouterr().out
 
 
 def test_a_sum_that_is_missing_stops_the_run(shop):

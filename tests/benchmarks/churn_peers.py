@@ -26,7 +26,8 @@ from common import Settings  # noqa: E402
 from pulse.evaluation import MODEL, from_probability, point_metrics  # noqa: E402
 from pulse.features import FEATURES, add_gaps, features, labelled_features, snapshot_at  # noqa: E402
 from pulse.mongod import embedded_mongod  # noqa: E402
-from pulse.orders import plan_reading, read_range  # noqa: E402
+from pulse.orders import read_range  # noqa: E402
+from pulse.planning import plan_reading  # noqa: E402
 
 HORIZON = pd.Timedelta(days=import_module("3_churn_model").HORIZON_DAYS)
 MODELS = {

@@ -30,7 +30,8 @@ from common import read_settings  # noqa: E402
 from pulse.columns import ITEM  # noqa: E402
 from pulse.database import database  # noqa: E402
 from pulse.mongod import embedded_mongod  # noqa: E402
-from pulse.orders import Audit, Reading, add_audits, plan_reading, read_range  # noqa: E402
+from pulse.orders import Audit, add_audits, read_range  # noqa: E402
+from pulse.planning import Reading, plan_reading  # noqa: E402
 from pulse.ranges import map_ranges  # noqa: E402
 
 ORDERS_PER_CUSTOMER = 16.7  # of the simulated shop in three years
@@ -78,7 +79,7 @@ def read(items: bool):
 
     def all_of_it(db):
         settings = read_settings()
-        reading = plan_reading(db, settings, None, items)
+        reading = plan_reading(db, settings, None, items=items)
         audits = map_ranges(partial(range_audit, reading=reading), db, settings, reading.ranges)
         return add_audits(audits, reading, settings).orders
 

@@ -1,0 +1,116 @@
+"""What an import says of the files: rows left out, what is odd, and with --check what a load would do."""
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from common import Settings, fail, say
+from pulse import grouping
+from pulse.currencies import decimals
+from pulse.files import Opened
+from pulse.identity import doubt_customers
+from pulse.layouts import Columns
+from pulse.rows import cell_sql
+
+if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
+    from duckdb import DuckDBPyConnection
+
+REJECT_LIMIT = 0.05  # share of rows that may be left out before a load stops
+REPEATED = "repeated line, kept"  # remarks on what is kept
+FINER = "amount finer than the currency's smallest unit, rounded"
+
+
+def report_rejects(con: "DuckDBPyConnection", opened: Opened, args: Namespace) -> dict[str, int]:
+    """{reason: rows left out}, said on the console with the first few; stops where too many are unusable."""
+    total = count(con, "SELECT count(*) FROM lines")
+    if not total:
+        fail(f"{opened.labels[0]} holds no order, only a header: export it again, with its rows.")
+    noted = con.execute(grouping.REJECTS_SQL).fetchall()
+    places = {problem: name_rows(opened, first) for problem, _, first in noted}
+    for problem, n, first in noted:
+        say("Noted", f"{n:,} of {total:,} rows: {problem} ({places[problem]}{' ...' if n > len(first) else ''})")
+    rejects = [(problem, n) for problem, n, _ in noted if problem not in grouping.REMARKS]
+    unusable = sum(n for _, n in rejects)
+    if unusable > REJECT_LIMIT * total and not args.accept_rejects:
+        problem = rejects[0][0]
+        fail(
+            f"{unusable:,} of {total:,} rows of {', '.join(opened.labels)} cannot be used, as "
+            f"{places[problem].split(',')[0]} ({problem}): fix them, or load the others with --accept-rejects."
+        )
+    return {problem: n for problem, n, _ in noted}
+
+
+def name_rows(opened: Opened, places: list[dict]) -> str:
+    """Rows of the files in words; the file is named where there are several."""
+    several = len(opened.labels) > 1
+    rows = [
+        f"{opened.labels[place['part']]} row {place['row']}" if several else str(place["row"]) for place in places
+    ]
+    return ", ".join(rows) if several else "row " + ", ".join(rows)
+
+
+def count_remarks(con: "DuckDBPyConnection", columns: Columns) -> dict[str, int]:
+    """{remark: rows or orders} of what is kept, said on the console; without those of none."""
+    found = {
+        REPEATED: count(con, grouping.REPEATED_SQL) if "product_id" in columns else 0,
+        FINER: count(con, grouping.finer_sql(columns)),
+    }
+    for remark, n in found.items():
+        if n:
+            say("Noted", f"{remark}: {n:,}")
+    return {remark: n for remark, n in found.items() if n}
+
+
+def say_what_is_odd(con: "DuckDBPyConnection", columns: Columns, settings: Settings) -> None:
+    """Note what is likely a wrong column, or a setting left out."""
+    if settings.report_timezone == "UTC" and count(con, "SELECT count(*) FROM typed WHERE has_offset"):
+        say("Noted", "times have offsets, and months begin in UTC: set REPORT_TIMEZONE to the shop's time zone")
+    of_customers, most = con.execute(grouping.CONCENTRATION_SQL).fetchall()[0]
+    if not of_customers:
+        say("Noted", "no order has a customer: scripts 2 and 3 need customer_id (or customer_email)")
+    doubt_customers(of_customers, most, (columns.get("customer_id") or columns.get("customer_email", ("it",)))[0])
+
+
+def count(con: "DuckDBPyConnection", query: str) -> int:
+    """The one number that the query gives."""
+    return con.execute(query).fetchall()[0][0]
+
+
+# --- --check ---
+
+
+def say_check(con: "DuckDBPyConnection", opened: Opened, columns: Columns) -> None:
+    """Print what a load would do: columns with an example each, statuses, months and sums of the orders."""
+    for ours, theirs in columns.items():
+        say("Column", f"{ours:<16}{' + '.join(theirs):<28}{example(con, opened, ours, theirs[0])}")
+    con.execute(f"CREATE VIEW documents AS {grouping.all_documents_sql(columns)}")
+    currencies = con.execute(grouping.BY_CURRENCY_SQL).fetchall()
+    places = max(decimals(currency) for currency, _ in currencies)
+    if "currency" in columns:
+        say("Currency", ", ".join(f"{currency or '(blank)'} ({n:,} orders)" for currency, n in currencies))
+    blank = "(blank)" if "status" in columns else "(no such column)"
+    for status, sold, n, amount in con.execute(grouping.BY_STATUS_SQL).fetchall():
+        kind = "sold" if sold else "not sold"
+        say("Status", f"{status or blank:<36}{kind:<8}{n:>12,} orders {amount:>18,.{places}f}")
+    months = con.execute(grouping.BY_MONTH_SQL).fetchall()
+    for number, (month, n, gross, refunds) in enumerate(months, 1):
+        if number <= 3 or number > len(months) - 3:
+            amounts = f"{gross:>18,.{places}f} refunds {refunds:>16,.{places}f}"
+            say("Month", f"{month:<44}{n:>12,} orders {amounts}")
+        elif number == 4:
+            say("Month", "...")
+    n, gross, refunds, returned, customers, guests = con.execute(grouping.SUMS_SQL).fetchall()[0]
+    say("Sold", f"{n:,} orders, gross {gross:,.{places}f}, {returned:,} refunds {refunds:,.{places}f}, "
+        f"net {gross + refunds:,.{places}f}")  # fmt: skip
+    say("Customers", f"{customers:,}, and {guests:,} orders of guests")
+    say("Checked", "nothing was loaded: leave --check out to load")
+
+
+def example(con: "DuckDBPyConnection", opened: Opened, ours: str, theirs: str) -> str:
+    """A value of the column, unless it may be a name or an address."""
+    cell = cell_sql(opened.header.index(theirs))
+    found = con.execute(f"SELECT {cell} FROM file WHERE {cell} IS NOT NULL LIMIT 1").fetchall()
+    text = str(found[0][0]) if found else "(blank)"
+    private = ours == "customer_email" or "@" in text
+    if ours == "customer_id":  # a name has no digit
+        private |= " " in text or not any(map(str.isdigit, text))
+    return "(not shown)" if found and private else text
