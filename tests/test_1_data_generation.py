@@ -44,6 +44,18 @@ def test_every_order_adds_up(docs):
         assert order["total"] == pytest.approx(goods - order["discount"] + order["shipping"], abs=0.0051)
 
 
+def test_every_order_says_whether_it_is_sold(orders):
+    """A completed order is, and so is a credit note, which is refunded and below 0."""
+    assert orders["sold"].dtype == bool
+    counts = orders.groupby(["status", orders["total"] < 0, "sold"]).size().index.tolist()
+    assert counts == [
+        ("cancelled", False, False),
+        ("completed", False, True),
+        ("refunded", False, False),
+        ("refunded", True, True),
+    ]
+
+
 def test_orders_lie_in_the_period_and_after_the_sign_up(docs, orders):
     assert orders["order_date"].min() >= START
     assert orders["order_date"].max() < END + pd.Timedelta(days=1)
