@@ -24,7 +24,7 @@ from common import Settings, fail, int_between, iso_date, parse_arguments, read_
 from pulse.database import database, server_label
 from pulse.documents import documents, items_of_orders, numbered
 from pulse.identity import make_key
-from pulse.import_options import add_import_options
+from pulse.import_options import add_import_options, refuse_without_files
 from pulse.import_report import say_check
 from pulse.importing import as_source, open_import
 from pulse.loads import RECORDS, Block, Source, finish_switch, load, refuse_foreign_collections
@@ -82,6 +82,7 @@ CUSTOMERS_PER_BLOCK = 1_000  # simulated at a time: memory stays flat, however m
 
 def main() -> None:
     args, settings = arguments(), read_settings()
+    refuse_without_files(args)
     if args.check:
         check(args, settings)
         return
@@ -120,8 +121,6 @@ def refuse_own_orders(settings: Settings) -> None:
 
 def check(args: Namespace, settings: Settings) -> None:
     """Say what a load of args.files would do; no MongoDB is needed for it."""
-    if not args.files:
-        fail("--check needs --import FILE: it says what a load of that file would do.")
     with open_import(args, settings, lambda: "any") as found:
         say_check(found.con, found.opened, found.columns)
 

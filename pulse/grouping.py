@@ -23,9 +23,11 @@ SELECT address, count(DISTINCT customer_id) <> 1 AS hashed,
 FROM typed WHERE address IS NOT NULL AND fault IS NULL GROUP BY address
 """  # an address that stands beside exactly one id is that customer's
 LAST_PARTS_SQL = """
-CREATE TABLE last_parts AS SELECT order_id, max(part) AS last_part
-FROM typed WHERE fault IS NULL GROUP BY order_id HAVING min(part) < max(part)
-"""  # an order that stands in several files is taken whole from the last one
+CREATE TABLE last_parts AS
+SELECT order_id, coalesce(max(part) FILTER (NOT coalesce(refund, FALSE) AND coalesce(value, 0) >= 0), max(part))
+    AS last_part
+FROM typed LEFT JOIN words USING (status) WHERE fault IS NULL GROUP BY order_id HAVING min(part) < last_part
+"""  # an order that stands in several files is taken whole from the last one; a refund of it may come later
 TOLD_SQL = """
 CREATE VIEW told AS
 SELECT typed.* REPLACE ({customer} AS customer_id), {sold} AS sold,
@@ -56,8 +58,7 @@ WITH judged AS (
     FROM told LEFT JOIN orders USING (order_id)
 )
 SELECT part, row, order_id, customer_id, order_date, day, product_id, category, refund, {value} AS value,
-    {given_back} AS given_back,
-    {quantity} AS quantity, {price} AS price,
+    {given_back} AS given_back, {quantity} AS quantity, {price} AS price,
     if(refund, order_id || '/refund/' || day, order_id) AS key,
     CASE WHEN fault IS NOT NULL THEN fault
          WHEN superseded THEN {superseded}
@@ -128,7 +129,11 @@ SELECT coalesce(sum(n), 0)::BIGINT, coalesce(max(n), 0) FROM (
 """
 BY_CURRENCY_SQL = "SELECT upper(currency), count(*) FROM orders GROUP BY 1 ORDER BY 2 DESC, 1"
 BY_STATUS_SQL = """
-SELECT status, sold, count(*), sum(total) FROM documents WHERE total >= 0 GROUP BY 1, 2 ORDER BY 3 DESC, 1
+SELECT status, sold, count(*), sum(total) FROM documents GROUP BY 1, 2, total < 0 ORDER BY 3 DESC, 1, 4 DESC
+"""
+REFUNDS_UNSOLD_SQL = """
+SELECT count(DISTINCT order_id) FROM orders JOIN told USING (order_id)
+WHERE NOT has_sale AND fault IS NULL AND NOT gives_back AND NOT told.sold
 """
 BY_MONTH_SQL = """
 SELECT strftime(order_date AT TIME ZONE 'UTC', '%Y-%m') AS month, count(*) FILTER (total >= 0),
@@ -172,9 +177,11 @@ def first_sql(columns: Columns, blank_is_sold: bool) -> str:
     given_back = "max(abs(refunded))"
     if "paid_after_refunds" in columns:
         given_back = "arg_min(amount, row) FILTER (of_sale) - max(paid_after_refunds)"
-    first_text = "coalesce(arg_min({0}, row) FILTER (sold), arg_min({0}, row))"  # of a line that is sold, if any
+    wanted = "sold" if by_line else "of_sale AND amount IS NOT NULL"  # a line that is sold; the row of the amount
+    first_text = f"coalesce(arg_min({{0}}, row) FILTER ({wanted}), arg_min({{0}}, row) FILTER (of_sale)"
+    first_text += ", arg_min({0}, row))"
     return FIRST_SQL.format(
-        is_sold="bool_or(sold) FILTER (of_sale)" if by_line else "arg_min(sold, row) FILTER (of_sale)",
+        is_sold="bool_or(sold) FILTER (of_sale)" if by_line else first_text.format("sold"),
         given_back=given_back,
         texts=", ".join(f"{first_text.format(name)} AS {name}" for name in ORDER_TEXTS),
         has_no_status="status" not in columns,

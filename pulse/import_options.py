@@ -1,11 +1,17 @@
 """The options of script 1 for files of one's own orders."""
 
-from argparse import Action, ArgumentParser, ArgumentTypeError
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any
 
+from common import fail
 from pulse.columns import parse_mapping
 from pulse.layouts import CHOICES, COLUMNS, describe_layouts
+
+ONLY_WITH_FILES = (
+    *("check", "layout", "sheet", "columns", "no_order_ids", "sold", "not_sold", "dates", "decimal", "thousands"),
+    *("encoding", "accept_rejects"),
+)
 
 
 def add_import_options(parser: ArgumentParser) -> None:
@@ -31,6 +37,13 @@ def add_import_options(parser: ArgumentParser) -> None:
     option("--thousands", choices=CHOICES["thousands"], metavar="MARK", help="their thousands separator")
     option("--encoding", help="of a text file (default UTF-8 or UTF-16; latin-1, cp1252 ...)")
     option("--accept-rejects", action="store_true", help="load the rest where over 5%% of rows are unusable")
+
+
+def refuse_without_files(args: Namespace) -> None:
+    """Stop where an option of an import stands without --import: a simulated shop would be loaded instead."""
+    given = [name for name in ONLY_WITH_FILES if getattr(args, name)]
+    if given and not args.files:
+        fail(f"--{given[0].replace('_', '-')} needs --import FILE: it says how that file is read.")
 
 
 class Layouts(Action):

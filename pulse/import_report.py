@@ -7,7 +7,7 @@ from common import Settings, fail, say
 from pulse import grouping
 from pulse.currencies import decimals
 from pulse.files import Opened
-from pulse.identity import doubt_customers
+from pulse.identity import doubt_customers, hide_addresses
 from pulse.layouts import Columns
 from pulse.rows import cell_sql
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
     from duckdb import DuckDBPyConnection
 
 REJECT_LIMIT = 0.05  # share of rows that may be left out before a load stops
+UNREADABLE = ", or say how numbers are written (1.234,50 with --decimal , --thousands .)"
 REPEATED = "repeated line, kept"  # remarks on what is kept
 FINER = "amount finer than the currency's smallest unit, rounded"
 
@@ -32,9 +33,11 @@ def report_rejects(con: "DuckDBPyConnection", opened: Opened, args: Namespace) -
     unusable = sum(n for _, n in rejects)
     if unusable > REJECT_LIMIT * total and not args.accept_rejects:
         problem = rejects[0][0]
+        hint = UNREADABLE if problem.startswith("unreadable") and "order_date" not in problem else ""
+        place = places[problem].split(",")[0]
         fail(
-            f"{unusable:,} of {total:,} rows of {', '.join(opened.labels)} cannot be used, as "
-            f"{places[problem].split(',')[0]} ({problem}): fix them, or load the others with --accept-rejects."
+            f"{unusable:,} of {total:,} rows of {', '.join(opened.labels)} cannot be used, as {place} ({problem})"
+            f": fix them{hint}, or load the others with --accept-rejects."
         )
     return {problem: n for problem, n, _ in noted}
 
@@ -64,6 +67,9 @@ def say_what_is_odd(con: "DuckDBPyConnection", columns: Columns, settings: Setti
     """Note what is likely a wrong column, or a setting left out."""
     if settings.report_timezone == "UTC" and count(con, "SELECT count(*) FROM typed WHERE has_offset"):
         say("Noted", "times have offsets, and months begin in UTC: set REPORT_TIMEZONE to the shop's time zone")
+    unsold = count(con, grouping.REFUNDS_UNSOLD_SQL)
+    if unsold:
+        say("Noted", f"{unsold:,} orders below 0, by themselves, whose status is no sale, count as refunds")
     of_customers, most = con.execute(grouping.CONCENTRATION_SQL).fetchall()[0]
     if not of_customers:
         say("Noted", "no order has a customer: scripts 2 and 3 need customer_id (or customer_email)")
@@ -86,11 +92,14 @@ def say_check(con: "DuckDBPyConnection", opened: Opened, columns: Columns) -> No
     currencies = con.execute(grouping.BY_CURRENCY_SQL).fetchall()
     places = max(decimals(currency) for currency, _ in currencies)
     if "currency" in columns:
-        say("Currency", ", ".join(f"{currency or '(blank)'} ({n:,} orders)" for currency, n in currencies))
+        say("Currency", ", ".join(f"{hide_addresses(name or '(blank)')} ({n:,} orders)" for name, n in currencies))
+    if len(currencies) > 1:
+        say("Noted", "amounts of several currencies are added up below; scripts 2 and 3 read one, REPORT_CURRENCY")
     blank = "(blank)" if "status" in columns else "(no such column)"
     for status, sold, n, amount in con.execute(grouping.BY_STATUS_SQL).fetchall():
         kind = "sold" if sold else "not sold"
-        say("Status", f"{status or blank:<36}{kind:<8}{n:>12,} orders {amount:>18,.{places}f}")
+        kinds = "refunds" if amount < 0 else "orders"
+        say("Status", f"{hide_addresses(status or blank):<36}{kind:<8}{n:>12,} {kinds} {amount:>18,.{places}f}")
     months = con.execute(grouping.BY_MONTH_SQL).fetchall()
     for number, (month, n, gross, refunds) in enumerate(months, 1):
         if number <= 3 or number > len(months) - 3:

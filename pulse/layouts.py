@@ -6,14 +6,17 @@ CONTRIBUTING.md says how to write one. A file in none of these layouts has our o
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from common import fail
-from pulse.statuses import Words, word_set
+from common import fail, say
+from pulse.identity import hide_addresses
+from pulse.statuses import BLANK, Words, word_set
 
 FOLDER = Path(__file__).parent / "layouts"
+OWN_NAMES = "our own column names"  # the name of the layout of files in none
 ORDER_TEXTS = ("status", "channel", "country", "currency")  # of an order, alike on all of its rows
 ITEM_TEXTS = ("product_id", "category")
 NUMBERS = ("amount", "line_total", "unit_price", "quantity", "refunded", "paid_after_refunds")
@@ -23,7 +26,21 @@ COLUMNS = (
     *ORDER_TEXTS,
     *ITEM_TEXTS,
 )
-OF_A_LINE = {"line_total", "unit_price", "quantity"}
+KEYS: dict[str, dict[str, Any]] = {  # of a layout's file: the tables, "" for what stands above them
+    "": {
+        "name": str,
+        "page": str,
+        "header": list,
+        "columns": dict,
+        "format": dict,
+        "status": dict,
+        "order_id": dict,
+    },
+    "columns": dict.fromkeys(COLUMNS, str) | dict.fromkeys(NUMBERS, (str, list)),
+    "format": dict.fromkeys(("dates", "decimal", "thousands", "encoding", "quote"), str),
+    "status": {"sold": list, "not_sold": list, "refund": list, "blank": str},
+    "order_id": {"refund_prefix": str, "ignore_prefix": str},
+}
 CHOICES = {
     "dates": ("day-first", "month-first"),
     "decimal": (".", ","),
@@ -68,28 +85,46 @@ def read_layout(path: Path) -> Layout:
         fail(
             f"{path} cannot be opened ({error.strerror}): --layout takes a TOML file, or a name of --layout list."
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         fail(f"{path} is no layout ({error}): see 'Add a layout' in CONTRIBUTING.md.")
 
 
 def parse_layout(found: dict[str, Any]) -> Layout:
-    """The layout of a TOML document; ValueError, KeyError or TypeError where it is none."""
-    parts = {name: found.pop(name, {}) for name in ("columns", "format", "status", "order_id")}
+    """The layout of a TOML document; ValueError where it is none."""
+    for table, known in KEYS.items():
+        part = found.get(table, {}) if table else found
+        if not isinstance(part, dict):
+            raise ValueError(f"{table} is a table: write [{table}] above its lines")
+        for key, value in part.items():
+            if key not in known:
+                raise ValueError(
+                    f"{f'[{table}]' if table else 'it'} has {key}, which is none of {', '.join(known)}"
+                )
+            if value not in CHOICES.get(key, (value,)) or not isinstance(value, known[key]):
+                raise ValueError(f"the value of {key} is none that it can have")
+    if "name" not in found:
+        raise ValueError("it has no name")
     columns = {ours: (theirs,) if isinstance(theirs, str) else tuple(theirs)
-               for ours, theirs in parts["columns"].items()}  # fmt: skip
-    status = parts["status"]
-    words = Words(word_set(status.pop("sold", ())), word_set(status.pop("not_sold", ())))
-    refund, blank = word_set(status.pop("refund", ())), status.pop("blank", None)
-    if blank:
-        words = words._replace(**{blank: getattr(words, blank) | word_set(["(blank)"])})
-    both = sorted(words.sold & words.not_sold | refund & (words.sold | words.not_sold))
-    wrong = sorted(set(columns) - set(COLUMNS)) + sorted(status)
-    wrong += [name for name, value in parts["format"].items() if value not in CHOICES.get(name, (value,))]
-    if both or wrong:
-        raise ValueError(f"{(both + wrong)[0]!r} is " + ("in two lists of words" if both else "not known there"))
-    header = tuple(found.pop("header", ()))
-    layout = Layout(found.pop("name"), header=header, columns=columns, words=words, refund=refund)
-    return replace(layout, **found, **parts["format"], **parts["order_id"])
+               for ours, theirs in found.get("columns", {}).items()}  # fmt: skip
+    lists = {key: word_set(found.get("status", {}).get(key, ())) for key in ("sold", "not_sold", "refund")}
+    if blank := found.get("status", {}).get("blank"):
+        lists[blank] |= {BLANK}
+    twice = [word for one, other in combinations(lists.values(), 2) for word in one & other]
+    if twice:
+        raise ValueError(f"{min(twice)!r} is in two lists of words")
+    marks = found.get("format", {})
+    if marks.get("decimal", ".") == marks.get("thousands"):
+        raise ValueError("decimal and thousands are the same mark")
+    return Layout(
+        found["name"],
+        page=found.get("page", ""),
+        header=tuple(found.get("header", ())),
+        columns=columns,
+        words=Words(lists["sold"], lists["not_sold"]),
+        refund=lists["refund"],
+        **found.get("format", {}),
+        **found.get("order_id", {}),
+    )
 
 
 def describe_layouts() -> str:
@@ -109,44 +144,55 @@ def choose_layout(wanted: str | None, header: list[str]) -> Layout:
     found = {name: layout for name, layout in layouts.items() if set(layout.header) <= set(header)}
     if len(found) > 1:
         fail(f"The columns are those of several layouts: choose one of {', '.join(found)} with --layout.")
-    return next(iter(found.values()), Layout("our own column names", columns={name: (name,) for name in COLUMNS}))
+    return next(iter(found.values()), Layout(OWN_NAMES, columns={name: (name,) for name in COLUMNS}))
 
 
 def choose_columns(
     file: str, header: list[str], layout: Layout, chosen: dict[str, str], with_order_ids: bool = True
 ) -> Columns:
-    """The file's columns: as --columns has `chosen`, else as the layout has them, else texts of our own names;
-    stops where one that is needed is missing."""
-    texts = {name: (name,) for name in (*ORDER_TEXTS, *ITEM_TEXTS, "customer_email")}
-    columns = {
-        ours: theirs for ours, theirs in (texts | dict(layout.columns)).items() if set(theirs) <= set(header)
-    }
-    if chosen.keys() & OF_A_LINE and "amount" not in chosen:
+    """The file's columns: as --columns has `chosen`, else as the layout has them, else by our own names, but for
+    numbers; stops where one that is needed is missing, and says which others are."""
+    own = {name: (name,) for name in COLUMNS if name not in NUMBERS}
+    columns = {ours: theirs for ours, theirs in (own | dict(layout.columns)).items() if set(theirs) <= set(header)}
+    if chosen.keys() & {"line_total", "unit_price"} and "amount" not in chosen:
         columns.pop("amount", None)
     columns |= {ours: (theirs,) for ours, theirs in chosen.items()}
     if not with_order_ids:
+        if "order_id" in chosen or layout.refund_prefix or layout.ignore_prefix:
+            fail("--no-order-ids is for a file without them, and this one's are named: leave it out.")
         columns.pop("order_id", None)
     require_columns(file, header, layout, columns, with_order_ids)
+    absent = [f"{ours} ({' + '.join(theirs)})" for ours, theirs in layout.columns.items() if ours not in columns]
+    if absent and layout.name != OWN_NAMES and with_order_ids:
+        say("Noted", f"columns of this layout that the file lacks: {', '.join(absent)}")
     return columns
 
 
 def require_columns(file: str, header: list[str], layout: Layout, columns: Columns, with_order_ids: bool) -> None:
     """Stop where a column that is needed, or named, is missing in the header."""
     needed = ["order_id"] * with_order_ids + ["order_date"]
-    no_customers = layout.columns and not {"customer_id", "customer_email"} & layout.columns.keys()
-    if "customer_email" not in columns and not no_customers:
+    if "customer_email" not in columns and layout.name == OWN_NAMES:  # a known export may have no customers
         needed.append("customer_id")
     if not {"line_total", "unit_price"} & columns.keys():
         needed.append("unit_price" if "quantity" in columns and "amount" not in columns else "amount")
     for name in (*needed, *columns):
         wanted = columns.get(name) or layout.columns.get(name, (name,))
-        missing = [theirs for theirs in wanted if theirs not in header]
+        missing = [theirs for theirs in wanted if theirs not in header or name not in columns]
         if missing:
             hint = " (a file without order ids: --no-order-ids)" if name == "order_id" else ""
             fail(
-                f"{file} has no column {missing[0]} among {', '.join(header)}: say which one it is with "
+                f"{file} has no column {missing[0]} among {list_names(header)}: say which one it is with "
                 f"--columns {name}=...{hint}"
             )
+    if "paid_after_refunds" in columns and is_by_line(columns):
+        fail(f"{file}: paid_after_refunds is of an order's amount, and there is none: name amount with --columns.")
+
+
+def list_names(header: list[str]) -> str:
+    """The header in words; a row that is none, of numbers or addresses, is not shown."""
+    if any("@" in name or name.replace(".", "").isdigit() for name in header):
+        return "its first row, which is no header: put the columns' names there"
+    return hide_addresses(", ".join(header))
 
 
 def is_by_line(columns: Columns) -> bool:

@@ -6,7 +6,7 @@ Numbers are decimals, never doubles, so that a half cent is rounded from what th
 import re
 
 DECIMAL = "DECIMAL(38, 12)"  # of an amount
-FACTOR = "DECIMAL(19, 6)"  # of a quantity and of a unit price: their product is exact, and a DECIMAL
+PRICE, QUANTITY = "DECIMAL(24, 10)", "DECIMAL(14, 6)"  # of a line: their product is exact, and a DECIMAL
 AMBIGUOUS_DATE = "^[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]"  # 03/04/2025, in March or in April
 ZONE_NAME = r":[0-9]{2}(?:\.[0-9]+)? ?(?:[AaPp][Mm] )?([A-Za-z]{2,5})$"  # BST: Britain's, and Bangladesh's
 CLEAR_ZONES = ("utc", "gmt", "am", "pm")
@@ -50,6 +50,7 @@ def date_sql(text: str, order: str | None) -> str:
         f"try_strptime({iso}, [{formats}])::TIMESTAMPTZ",
         f"CASE WHEN {number} BETWEEN 20000 AND 73050 "  # Excel: 1954 to 2099
         f"THEN (TIMESTAMP '1899-12-30' + to_seconds(round({number} * 86400)))::TIMESTAMPTZ "
+        f"WHEN regexp_matches({text}, '^(19|20)[0-9]{{8}}([0-9]{{2}})?$') THEN NULL "  # 202501021230, or seconds?
         f"WHEN {number} BETWEEN 1e8 AND 4.1e9 THEN to_timestamp({number}) "
         f"WHEN {number} BETWEEN 1e11 AND 4.1e12 THEN to_timestamp({number} / 1000) END",
     )
@@ -80,7 +81,8 @@ def number_sql(text: str, decimal: str, thousands: str, kind: str = DECIMAL) -> 
     digits = f"[0-9]{{1,3}}({group}[0-9]{{3}})+|[0-9]+" if group else "[0-9]+"
     number = f"[-+]?({digits})?({re.escape(decimal)}[0-9]*)?([eE][-+]?[0-9]+)?"
     bare = rf"replace(trim({text}), '{chr(0x2212)}', '-')"
-    bare = rf"regexp_replace({bare}, '\p{{Zs}}*{CURRENCY_SIGN}\p{{Zs}}*', '')"
+    bare = rf"regexp_replace({bare}, '^([-+(]?)\p{{Zs}}*{CURRENCY_SIGN}\p{{Zs}}*', '\1')"
+    bare = rf"regexp_replace({bare}, '\p{{Zs}}*{CURRENCY_SIGN}\p{{Zs}}*([-)]?)$', '\1')"
     bare = rf"regexp_replace({bare}, '^\((.+)\)$', '-\1')"  # accountants'
     bare = rf"regexp_replace({bare}, '^([^-].*)-$', '-\1')"
     plain = f"replace({bare}, '{decimal}', '.')"

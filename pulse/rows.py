@@ -5,8 +5,9 @@ from pulse.layouts import ITEM_TEXTS, NUMBERS, ORDER_TEXTS, Columns, Layout, is_
 from pulse.parsing import (
     AMBIGUOUS_DATE,
     DECIMAL,
-    FACTOR,
     OFFSET,
+    PRICE,
+    QUANTITY,
     date_sql,
     id_sql,
     number_sql,
@@ -55,13 +56,17 @@ def typed_sql(columns: Columns, header: list[str], layout: Layout, typed_file: b
     cells = {ours: [cell_sql(header.index(name)) for name in theirs] for ours, theirs in columns.items()}
     named = {name: cells[name][0] if name in cells else "NULL::VARCHAR" for name in TEXTS}
     named |= {f"{name}_{n}": cell for name in NUMBERS for n, cell in enumerate(cells.get(name, ()))}
-    marks = (".", "") if typed_file else (layout.decimal, layout.thousands)
-    read = {
-        name: number_sql(name, *marks, kind_of(name.rpartition("_")[0])) for name in named if name not in TEXTS
-    }
+    marks = [(".", "")] if typed_file else []  # a number there; a text in any file
+    marks += [(layout.decimal, layout.thousands)] * ((layout.decimal, layout.thousands) not in marks)
+    read = {}
+    for name in (name for name in named if name not in TEXTS):
+        ways = (number_sql(name, *each, kind_of(name.rpartition("_")[0])) for each in marks)
+        read[name] = f"coalesce({', '.join(ways)})"
     unread = [f"WHEN {part} IS NOT NULL AND {number} IS NULL THEN {name_sql(part.rpartition('_')[0], columns)}"
               for part, number in read.items()]  # fmt: skip
-    date_text = "order_date || ' ' || order_time" if "order_time" in columns else "order_date"
+    date_text = "order_date"
+    if "order_time" in columns:  # a workbook's date has a midnight
+        date_text = "regexp_replace(order_date, ' 00:00:00$', '') || coalesce(' ' || order_time, '')"
     return TYPED_SQL.format(
         named=", ".join(f"{cell} AS {name}" for name, cell in named.items()),
         every_cell=", ".join(named),
@@ -107,7 +112,7 @@ def cell_sql(position: int) -> str:
 
 def kind_of(name: str) -> str:
     """The type of a column of numbers."""
-    return FACTOR if name in ("unit_price", "quantity") else DECIMAL
+    return {"unit_price": PRICE, "quantity": QUANTITY}.get(name, DECIMAL)
 
 
 def sum_sql(name: str, read: dict[str, str]) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import pytest
-from loading import HEADER, KEY, LINES, load_text, totals
+from loading import HEADER, KEY, LINES, load, load_text, totals
 
 from pulse.grouping import ADJUSTMENT, NOTHING, REMARKS, SUPERSEDED, UNSOLD
 from pulse.identity import hash_address
@@ -489,3 +489,30 @@ def test_what_was_given_back_is_counted_where_it_is_finer(tmp_path):
 
 def test_remarks_are_those_that_are_no_rejects():
     assert set(REMARKS) == {SUPERSEDED, UNSOLD, ADJUSTMENT, NOTHING}
+
+
+# --- several files, and rows that are odd ---
+
+
+def test_a_refund_in_a_later_file_leaves_its_sale(tmp_path):
+    """Square's files of each month: a payment in January, what was given back of it in February."""
+    january, february = tmp_path / "jan.csv", tmp_path / "feb.csv"
+    january.write_text(HEADER + "1,a,2024-01-31,20\n2,a,2024-01-31,5\n")
+    february.write_text(HEADER + "1,a,2024-02-01,-20\n2,a,2024-02-02,6\n")
+    found = load([january, february])
+    assert totals(found.orders) == {"1": 20, "1/refund": -20, "2": 6}
+    assert found.left_out == {SUPERSEDED: 1}
+
+
+def test_the_row_of_the_amount_says_the_status(tmp_path):
+    text = "order_id,customer_id,order_date,amount,status,product_id\n"
+    rows = "1,a,2024-01-01,,cancelled,p\n1,a,2024-01-01,10,paid,q\n"
+    (order,) = load_text(tmp_path, text + rows).orders
+    assert (order["status"], order["sold"], order["total"]) == ("paid", True, 10)
+
+
+def test_an_amount_below_0_by_itself_is_a_refund_and_named(tmp_path, capsys):
+    orders = load_text(tmp_path, STATUS + "1,a,2024-01-01,10,paid\n2,a,2024-01-02,-4,cancelled\n").orders
+    assert [(doc["_id"], doc["total"], doc["sold"]) for doc in orders] == [("1", 10, True), ("2", -4, True)]
+    said = "Noted     1 orders below 0, by themselves, whose status is no sale, count as refunds\n"
+    assert said in capsys.readouterr().out

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from loading import parse_options
 
+from pulse.import_options import refuse_without_files
 from pulse.layouts import known_layouts
 
 
@@ -56,3 +57,14 @@ def test_wrong_options_stop(options):
     with pytest.raises(SystemExit) as stopped:
         parse_options(*options)
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "option", [["--sold", "a"], ["--layout", "shopify"], ["--columns", "amount=x"], ["--no-order-ids"]]
+)
+def test_an_option_of_files_without_one_stops(option, capsys):
+    """A simulated shop would take the place of what was loaded."""
+    with pytest.raises(SystemExit) as stopped:
+        refuse_without_files(parse_options(*option))
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"Error: {option[0]} needs --import FILE: it says how that file is read.\n"

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from loading import HEADER, load_text, parse_options
 
-from common import Settings
+from pulse.import_options import refuse_without_files
 from pulse.import_report import name_rows
 
 CHECKED = "order_id,customer_id,customer_email,order_date,amount,refunded,status,currency,channel\n"
@@ -67,7 +67,9 @@ def test_check_says_what_a_load_would_do_and_loads_nothing(checked):
     }
     assert lines[14:] == [
         "Currency  EUR (27 orders), (blank) (1 orders)",
+        "Noted  amounts of several currencies are added up below; scripts 2 and 3 read one, REPORT_CURRENCY",
         "Status  paid  sold  25 orders  1,339.26",  # 1,000 + 20 + 60 + 70 + 80.25 + 90.01 + 19
+        "Status  paid  sold  2 refunds  -6.00",
         "Status  Shipped  sold  1 orders  30.00",
         "Status  shipped  sold  1 orders  40.00",
         "Status  voided  not sold  1 orders  50.00",
@@ -106,9 +108,9 @@ def test_check_of_what_cannot_be_loaded_stops_as_a_load_does(checked, capsys):
     assert "orders.csv cannot be used, as row 2 (unreadable order_date)" in capsys.readouterr().err
 
 
-def test_check_needs_a_file(generation, capsys):
+def test_check_needs_a_file(capsys):
     with pytest.raises(SystemExit) as stopped:
-        generation.check(parse_options("--check"), Settings())
+        refuse_without_files(parse_options("--check"))
     assert stopped.value.code == 2
     assert "--check needs --import FILE" in capsys.readouterr().err
 

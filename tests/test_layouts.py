@@ -44,7 +44,7 @@ def test_our_own_names_are_known_and_others_do_not_matter():
 
 
 def test_every_name_of_ours_can_be_chosen():
-    header = [name.upper() for name in COLUMNS if name != "amount"]
+    header = [name.upper() for name in COLUMNS if name not in ("amount", "paid_after_refunds")]
     columns = choose_columns("orders.csv", header, OURS, {name.lower(): name for name in header})
     assert columns == {name.lower(): (name,) for name in header}
     assert is_by_line(columns)
@@ -74,15 +74,45 @@ def test_a_layouts_optional_columns_may_be_absent_and_one_of_a_sum_leaves_out_th
     assert "amount" not in choose_columns("orders.csv", [*OWN[:3], "price", "freight"], layout, {})
 
 
-def test_an_amount_goes_before_quantity_and_price_unless_these_are_chosen():
-    header = [*OWN, "quantity", "unit_price", "qty"]
+def test_an_amount_goes_before_a_price_unless_that_is_chosen():
+    header = [*OWN, "quantity", "unit_price", "qty", "price"]
     assert not is_by_line(choose_columns("orders.csv", header, OURS, {}))
-    chosen = choose_columns("orders.csv", header, OURS, {"quantity": "qty"})
+    assert not is_by_line(choose_columns("orders.csv", header, OURS, {"quantity": "qty"}))
+    chosen = choose_columns("orders.csv", header, OURS, {"unit_price": "price"})
     assert "amount" not in chosen
-    assert (chosen["quantity"], chosen["unit_price"]) == (("qty",), ("unit_price",))
+    assert (chosen["quantity"], chosen["unit_price"]) == (("quantity",), ("price",))
     assert is_by_line(chosen)
-    both = choose_columns("orders.csv", header, OURS, {"quantity": "qty", "amount": "amount"})
+    both = choose_columns("orders.csv", header, OURS, {"unit_price": "price", "amount": "amount"})
     assert not is_by_line(both)
+
+
+def test_a_layouts_columns_that_the_file_lacks_are_named(capsys):
+    stripe = read_layout(FOLDER / "stripe.toml")
+    choose_columns("orders.csv", ["id", "Created date (UTC)", "Amount", "Status", "Customer ID"], stripe, {})
+    said = capsys.readouterr().out
+    assert "lacks: customer_email (Customer Email), refunded (Amount Refunded), currency (Currency)" in said
+
+
+def test_a_layout_that_names_no_order_id_takes_ours():
+    layout = Layout("mine", columns={"order_date": ("d",), "amount": ("a",)})
+    assert choose_columns("orders.csv", ["order_id", "d", "a"], layout, {})["order_id"] == ("order_id",)
+
+
+@pytest.mark.parametrize(
+    ("header", "chosen", "with_order_ids", "says"),
+    [
+        (["1", "alice@example.com", "Alice"], {}, True, "its first row, which is no header"),
+        ([*OWN[:3], "unit_price", "after"], {"paid_after_refunds": "after"}, True, "paid_after_refunds is of an"),
+        (OWN, {"order_id": "order_id"}, False, "--no-order-ids is for a file without them"),
+    ],
+)
+def test_what_cannot_go_together_gets_a_sentence(capsys, header, chosen, with_order_ids, says):
+    with pytest.raises(SystemExit) as stopped:
+        choose_columns("orders.csv", header, OURS, chosen, with_order_ids)
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert says in message
+    assert "alice" not in message.lower()
 
 
 def test_an_address_is_enough_for_a_customer_and_a_layout_may_have_none():
@@ -210,16 +240,21 @@ def test_a_layout_of_ones_own_needs_no_code(tmp_path, capsys):
     [
         ('name = "My shop"', "", "name"),
         ('name = "My shop"', 'name = "My shop"\ncolour = "red"', "colour"),
-        ('order_id = "Nr"', 'order_number = "Nr"', "'order_number' is not known there"),
-        ("[status]", "[status]\npaid = []", "'paid' is not known there"),
-        ('decimal = ","', 'decimal = ";"', "'decimal' is not known there"),
+        ('order_id = "Nr"', 'order_number = "Nr"', "[columns] has order_number, which is none of order_id"),
+        ("[status]", "[status]\npaid = []", "[status] has paid, which is none of sold"),
+        ('decimal = ","', 'decimal = ";"', "the value of decimal"),
         ('decimal = ","', 'currency = ";"', "currency"),
-        ('dates = "day-first"', 'dates = "year-first"', "'dates' is not known there"),
+        ('dates = "day-first"', 'dates = "year-first"', "the value of dates"),
         ('sold = ["Bezahlt"]', 'sold = ["Bezahlt"]\nnot_sold = ["bezahlt "]', "'bezahlt' is in two lists"),
         ('sold = ["Bezahlt"]', 'sold = ["Bezahlt", "GUTSCHRIFT"]', "'gutschrift' is in two lists"),
-        ('blank = "not_sold"', 'blank = "maybe"', ""),
-        ('order_id = "Nr"', "order_id = 5", ""),
+        ('blank = "not_sold"', 'blank = "maybe"', "the value of blank"),
+        ('order_id = "Nr"', "order_id = 5", "the value of order_id"),
         ("[columns]", "columns = 3\n[other]", ""),
+        ('name = "My shop"', 'name = "My shop"\ndates = "dayfirst"', "it has dates, which is none of name"),
+        ('name = "My shop"', 'name = "My shop"\nrefund = ["x"]', "it has refund"),
+        ('name = "My shop"', 'name = "My shop"\norder_id = "Nr"', ""),
+        ('name = "My shop"', 'name = "My shop"\nheader = "Paid"', "the value of header"),
+        ('decimal = ","', 'decimal = ","\nthousands = ","', "the same mark"),
         ("ignore_prefix", "drop_prefix", "drop_prefix"),
         ("[columns]", "[columns", ""),
         (MINE, "\0", ""),

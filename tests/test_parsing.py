@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.parsing import AMBIGUOUS_DATE, CUT_ID, FACTOR, OFFSET, date_sql, id_sql, number_sql, zone_sql
+from pulse.parsing import AMBIGUOUS_DATE, CUT_ID, OFFSET, PRICE, QUANTITY, date_sql, id_sql, number_sql, zone_sql
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,7 @@ def test_signs_and_spaces_around_a_number(con, text, decimal, thousands, number)
 
 
 def test_a_factor_times_a_factor_is_exact(con):
-    product = f"{number_sql('cell', '.', '', FACTOR)} * {number_sql('cell', '.', '', FACTOR)}"
+    product = f"{number_sql('cell', '.', '', PRICE)} * {number_sql('cell', '.', '', QUANTITY)}"
     assert evaluate(con, product, "0.335") == Decimal("0.112225")
 
 
@@ -255,3 +255,13 @@ def test_a_whole_id_has_no_decimals(con, text, said):
 )  # fmt: skip
 def test_an_id_whose_digits_are_lost_is_told(con, text, cut):
     assert evaluate(con, f"regexp_full_match(cell, '{CUT_ID}')", text) is cut
+
+
+@pytest.mark.parametrize("text", ["12€50", "5 € 10", "1$2"])
+def test_a_currencys_sign_inside_a_number_is_none(con, text):
+    assert evaluate(con, number_sql("cell", ".", ""), text) is None
+
+
+@pytest.mark.parametrize("text", ["202501021230", "2025010212"])
+def test_a_time_without_marks_is_no_epoch(con, text):
+    assert evaluate(con, date_sql("cell", None), text) is None

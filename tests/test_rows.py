@@ -133,7 +133,9 @@ def test_order_time_beside_order_date(typed):
     (row,) = typed(header, ("1", "a", "2024-01-31", "5", "22:53 BST"))
     assert "abbreviation of a time zone" in row["fault"]
     (row,) = typed(header, ("1", "a", "2024-01-31", "5", ""))
-    assert row["fault"] == "unreadable order_date"
+    assert row["order_date"] == datetime(2024, 1, 31)
+    (row,) = typed(header, ("1", "a", "2024-01-31 00:00:00", "5", "10:02:00"))  # two cells of a workbook
+    assert row["order_date"] == datetime(2024, 1, 31, 10, 2)
 
 
 def test_several_columns_of_the_file_are_added_up(typed):
