@@ -56,12 +56,7 @@ def typed_sql(columns: Columns, header: list[str], layout: Layout, typed_file: b
     cells = {ours: [cell_sql(header.index(name)) for name in theirs] for ours, theirs in columns.items()}
     named = {name: cells[name][0] if name in cells else "NULL::VARCHAR" for name in TEXTS}
     named |= {f"{name}_{n}": cell for name in NUMBERS for n, cell in enumerate(cells.get(name, ()))}
-    marks = [(".", "")] if typed_file else []  # a number there; a text in any file
-    marks += [(layout.decimal, layout.thousands)] * ((layout.decimal, layout.thousands) not in marks)
-    read = {}
-    for name in (name for name in named if name not in TEXTS):
-        ways = (number_sql(name, *each, kind_of(name.rpartition("_")[0])) for each in marks)
-        read[name] = f"coalesce({', '.join(ways)})"
+    read = {name: read_sql(name, layout, typed_file) for name in named if name not in TEXTS}
     unread = [f"WHEN {part} IS NOT NULL AND {number} IS NULL THEN {name_sql(part.rpartition('_')[0], columns)}"
               for part, number in read.items()]  # fmt: skip
     date_text = "order_date"
@@ -88,6 +83,12 @@ def typed_sql(columns: Columns, header: list[str], layout: Layout, typed_file: b
         zone=zone_sql("date_text"),
         ignored=f"starts_with(order_id, {quote(layout.ignore_prefix)})" if layout.ignore_prefix else "FALSE",
     )
+
+
+def read_sql(name: str, layout: Layout, typed_file: bool) -> str:
+    """SQL that reads a column of numbers such as amount_0; in a typed file a number, or a text as in any other."""
+    ways = dict.fromkeys([*([(".", "")] if typed_file else []), (layout.decimal, layout.thousands)])
+    return f"coalesce({', '.join(number_sql(name, *marks, kind_of(name.rpartition('_')[0])) for marks in ways)})"
 
 
 def quote(text: str) -> str:
