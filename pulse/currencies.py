@@ -13,6 +13,7 @@ UNUSUAL = {
 DECIMALS = {currency: places for places, currencies in UNUSUAL.items() for currency in currencies.split()}
 FINEST = max(UNUSUAL)  # rounded to so many decimals, a sum of any currency's amounts is the same in any order
 SCALE = 10.0 ** np.arange(FINEST + 1)  # smallest units in 1, by decimals
+FINER = "amount finer than the currency's smallest unit, rounded"  # how both ways in call it
 WHOLE = 2.0**52  # from here on, a double has no decimals
 
 

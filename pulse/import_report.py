@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from common import Settings, fail, say
 from pulse import grouping
-from pulse.currencies import decimals
+from pulse.currencies import FINER, decimals
 from pulse.files import Opened
 from pulse.identity import doubt_customers, hide_addresses
 from pulse.layouts import Columns
@@ -17,7 +17,6 @@ if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
 REJECT_LIMIT = 0.05  # share of rows that may be left out before a load stops
 UNREADABLE = ", or say how numbers are written (1.234,50 with --decimal , --thousands .)"
 REPEATED = "repeated line, kept"  # remarks on what is kept
-FINER = "amount finer than the currency's smallest unit, rounded"
 
 
 def report_rejects(con: "DuckDBPyConnection", opened: Opened, args: Namespace) -> dict[str, int]:

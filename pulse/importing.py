@@ -40,7 +40,6 @@ class Import(NamedTuple):
     con: "DuckDBPyConnection"
     files: str  # their names
     opened: Opened
-    layout: Layout
     columns: Columns
     remarks: dict[str, int]  # {why rows were left out or noted: rows}
 
@@ -74,7 +73,7 @@ def open_import(args: Namespace, settings: Settings, find_key: Callable[[], str]
             remarks = report_rejects(con, opened, args)
             remarks |= count_remarks(con, columns)
             say_what_is_odd(con, columns, settings)
-            yield Import(con, files, opened, layout, columns, remarks)
+            yield Import(con, files, opened, columns, remarks)
         except duckdb.Error as error:  # its text may hold a row
             fail(
                 f"{files} cannot be read: {type(error).__name__} in DuckDB. Is --encoding right, is the disk full?"

@@ -91,19 +91,7 @@ def read_layout(path: Path) -> Layout:
 
 def parse_layout(found: dict[str, Any]) -> Layout:
     """The layout of a TOML document; ValueError where it is none."""
-    for table, known in KEYS.items():
-        part = found.get(table, {}) if table else found
-        if not isinstance(part, dict):
-            raise ValueError(f"{table} is a table: write [{table}] above its lines")
-        for key, value in part.items():
-            if key not in known:
-                raise ValueError(
-                    f"{f'[{table}]' if table else 'it'} has {key}, which is none of {', '.join(known)}"
-                )
-            if value not in CHOICES.get(key, (value,)) or not isinstance(value, known[key]):
-                raise ValueError(f"the value of {key} is none that it can have")
-    if "name" not in found:
-        raise ValueError("it has no name")
+    check_keys(found)
     columns = {ours: (theirs,) if isinstance(theirs, str) else tuple(theirs)
                for ours, theirs in found.get("columns", {}).items()}  # fmt: skip
     lists = {key: word_set(found.get("status", {}).get(key, ())) for key in ("sold", "not_sold", "refund")}
@@ -125,6 +113,28 @@ def parse_layout(found: dict[str, Any]) -> Layout:
         **found.get("format", {}),
         **found.get("order_id", {}),
     )
+
+
+def check_keys(found: dict[str, Any]) -> None:
+    """ValueError where a TOML document has a key, or a value, that no layout has."""
+    for table, known in KEYS.items():
+        part = found.get(table, {}) if table else found
+        if not isinstance(part, dict):
+            raise ValueError(f"{table} is a table: write [{table}] above its lines")
+        for key, value in part.items():
+            if key not in known:
+                raise ValueError(
+                    f"{f'[{table}]' if table else 'it'} has {key}, which is none of {', '.join(known)}"
+                )
+            texts = value if isinstance(value, list) else []
+            if (
+                value not in CHOICES.get(key, (value,))
+                or not isinstance(value, known[key])
+                or not all(isinstance(text, str) for text in texts)
+            ):
+                raise ValueError(f"the value of {key} is none that it can have")
+    if "name" not in found:
+        raise ValueError("it has no name")
 
 
 def describe_layouts() -> str:
@@ -162,8 +172,10 @@ def choose_columns(
             fail("--no-order-ids is for a file without them, and this one's are named: leave it out.")
         columns.pop("order_id", None)
     require_columns(file, header, layout, columns, with_order_ids)
-    absent = [f"{ours} ({' + '.join(theirs)})" for ours, theirs in layout.columns.items() if ours not in columns]
-    if absent and layout.name != OWN_NAMES and with_order_ids:
+    expected = layout.columns if layout.name != OWN_NAMES else {}
+    absent = [f"{ours} ({' + '.join(theirs)})" for ours, theirs in expected.items()
+              if ours not in columns and (with_order_ids or ours != "order_id")]  # fmt: skip
+    if absent:
         say("Noted", f"columns of this layout that the file lacks: {', '.join(absent)}")
     return columns
 

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from common import fail, say
+from pulse.currencies import FINER
 
 REFUNDS = "amount below 0: a refund"
 NO_SALES = "amount below 0 of what was not sold: no refund"
 GUESTS = "orders and refunds of guests"
 REFUNDS_OF_NOBODY = "refunds to customers without a completed order"
 NET, GROSS, NET_OF_BUYERS, BUYERS = "net revenue", "gross revenue", "net revenue of buyers", "buyers"
-FINER = "amount finer than the currency's smallest unit, rounded"
 
 
 class Check(NamedTuple):

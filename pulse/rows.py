@@ -88,7 +88,11 @@ def typed_sql(columns: Columns, header: list[str], layout: Layout, typed_file: b
 def read_sql(name: str, layout: Layout, typed_file: bool) -> str:
     """SQL that reads a column of numbers such as amount_0; in a typed file a number, or a text as in any other."""
     ways = dict.fromkeys([*([(".", "")] if typed_file else []), (layout.decimal, layout.thousands)])
-    return f"coalesce({', '.join(number_sql(name, *marks, kind_of(name.rpartition('_')[0])) for marks in ways)})"
+    read = ", ".join(number_sql(name, *marks, kind_of(name.rpartition("_")[0])) for marks in ways)
+    if len(ways) > 1 and layout.thousands == ".":  # 1.234 is a number, or a text for 1234
+        unclear = f"regexp_full_match({name}, '-?[1-9][0-9]{{0,2}}([.][0-9]{{3}})+')"
+        return f"CASE WHEN NOT {unclear} THEN coalesce({read}) END"
+    return f"coalesce({read})"
 
 
 def quote(text: str) -> str:

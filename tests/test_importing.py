@@ -495,3 +495,19 @@ def test_a_damaged_file_gets_a_sentence(tmp_path, capsys, name):
     message = capsys.readouterr().err
     assert name in message
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("amount", "total"),
+    [('"12,50"', 12.5), ('"1.234,50"', 1234.5), ("1234.5", 1234.5), ("0.125", 0.13), ('"1.234"', None)],
+)
+def test_a_text_in_a_typed_file_is_read_by_the_marks_given(tmp_path, amount, total):
+    """And 1.234, a number or a text for 1234, is not guessed."""
+    file = tmp_path / "orders.json"
+    file.write_text(f'{{"order_id": "1", "customer_id": "a", "order_date": "2024-01-01", "amount": {amount}}}\n')
+    options = ("--decimal", ",", "--thousands", ".")
+    if total is None:
+        with pytest.raises(SystemExit):
+            load(file, *options)
+    else:
+        assert [order["total"] for order in load(file, *options).orders] == [total]

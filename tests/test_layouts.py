@@ -256,6 +256,7 @@ def test_a_layout_of_ones_own_needs_no_code(tmp_path, capsys):
         ('name = "My shop"', 'name = "My shop"\nrefund = ["x"]', "it has refund"),
         ('name = "My shop"', 'name = "My shop"\norder_id = "Nr"', ""),
         ('name = "My shop"', 'name = "My shop"\nheader = "Paid"', "the value of header"),
+        ('sold = ["Bezahlt"]', "sold = [5]", "the value of sold"),
         ('decimal = ","', 'decimal = ","\nthousands = ","', "the same mark"),
         ("ignore_prefix", "drop_prefix", "drop_prefix"),
         ("[columns]", "[columns", ""),
