@@ -1,7 +1,7 @@
-"""Step 1: put customers and orders into MongoDB, either simulated or from a file of your own.
+"""Step 1: put customers and orders into MongoDB, simulated or from your files.
 
-    python 1_data_generation.py                       a synthetic shop, the same for the same seed
-    python 1_data_generation.py --import orders.csv   your orders in its place (--check: only look)
+    python 1_data_generation.py                       a synthetic shop
+    python 1_data_generation.py --import orders.csv   your own orders
 
 The simulated shop is a documented process. A customer of one of three personas signs up, orders at
 gamma-distributed gaps, and after each order may lapse for good: likely in the first few orders,
@@ -9,7 +9,10 @@ rarely once a habit has formed. Seasons bend time itself: the shop's clock runs 
 In an erratic shop gaps have no rhythm, and who lapses fades away slowly: churn is hard to predict.
 """
 
-from argparse import ArgumentParser, Namespace
+from pulse.start import command, require, run
+
+require()
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,16 +21,17 @@ import numpy as np
 import pandas as pd
 from faker import Faker
 from pymongo.database import Database
-from tqdm import tqdm
 
-from common import Settings, fail, int_between, iso_date, parse_arguments, read_settings, run, say
-from pulse.database import database, server_label
+from common import Settings, fail, int_between, read_settings, say
+from pulse.database import server_label, with_database
 from pulse.documents import documents, items_of_orders, numbered
 from pulse.identity import make_key
 from pulse.import_options import add_import_options, refuse_without_files
 from pulse.import_report import say_check
 from pulse.importing import as_source, open_import
-from pulse.loads import RECORDS, Block, Source, finish_switch, load, refuse_foreign_collections
+from pulse.loads import RECORDS, Block, Source, load, prepare
+from pulse.options import iso_date, parse_arguments, script_parser
+from pulse.progress import bar
 
 # --- the knobs of the simulation ---
 
@@ -87,24 +91,19 @@ def main() -> None:
         check(args, settings)
         return
     refuse_own_orders(settings)
-    with database(settings) as db:
-        refuse_foreign_collections(db)
-        finish_switch(db)  # of a run that was killed
-        with open_source(args, settings, db) as source:
-            counts = load(db, settings, source)
-    say("Loaded", f"{counts['customers']:,} customers and {counts['orders']:,} orders ({source.origin})")
+    with_database(settings, partial(replace_orders, args, settings))
     say("Into", f"{server_label(settings)}, database {settings.mongo_db}")
-    say("Next", "python 2_data_analysis.py")
+    say("Next", command("2_data_analysis.py"))
 
 
 def arguments() -> Namespace:
     """The command line."""
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
-    option = parser.add_argument_group("to simulate a shop").add_argument
-    option("--customers", type=int_between(1, 10**8), default=5_000, help="how many (default 5000)")
-    option("--years", type=int_between(1, 50), default=3, help="of history (default 3)")
-    option("--seed", type=int_between(0, 2**32), default=42, help="the same seed, the same shop (default 42)")
-    option("--end-date", type=iso_date, default="2025-12-31", help="its last day (default 2025-12-31)")
+    parser = script_parser(__doc__)
+    option, end = parser.add_argument_group("to simulate a shop").add_argument, "2025-12-31"
+    option("--customers", type=int_between(1, 10**8), default=5_000, metavar="NUMBER", help="default 5000")
+    option("--years", type=int_between(1, 50), default=3, metavar="NUMBER", help="of history (default 3)")
+    option("--seed", type=int_between(0, 2**32), default=42, metavar="NUMBER", help="of the shop (default 42)")
+    option("--end-date", type=iso_date, default=end, metavar="DATE", help=f"its last day (default {end})")
     option("--erratic", action="store_true", help="irregular gaps and slow fading: churn is hard to predict")
     add_import_options(parser)
     return parse_arguments(parser)
@@ -123,6 +122,14 @@ def check(args: Namespace, settings: Settings) -> None:
     """Say what a load of args.files would do; no MongoDB is needed for it."""
     with open_import(args, settings, lambda: "any") as found:
         say_check(found.con, found.opened, found.columns)
+
+
+def replace_orders(args: Namespace, settings: Settings, db: Database) -> None:
+    """Put what the command line names in place of the earlier load."""
+    prepare(db, settings)
+    with open_source(args, settings, db) as source:
+        counts = load(db, settings, source)
+    say("Loaded", f"{counts['customers']:,} customers and {counts['orders']:,} orders ({source.origin})")
 
 
 @contextmanager
@@ -150,10 +157,10 @@ def simulate(
     clock = demand_clock(start, end)
     first_ids = range(0, n_customers, CUSTOMERS_PER_BLOCK)
     shared, *streams = np.random.SeedSequence(seed).spawn(1 + len(first_ids))
+    blocks = bar(list(zip(first_ids, streams, strict=True)), "Simulating", "block")
     catalogue, names = make_catalogue(np.random.default_rng(shared)), make_names(seed)
     n_orders = 0
-    blocks = list(zip(first_ids, streams, strict=True))
-    for first, stream in tqdm(blocks, "Simulating", unit="block", disable=None, leave=False):
+    for first, stream in blocks:
         rng, n = np.random.default_rng(stream), min(CUSTOMERS_PER_BLOCK, n_customers - first)
         ids = numbered("C", first, n)
         persona = rng.choice(list(PERSONAS), n, p=[p["share"] for p in PERSONAS.values()])

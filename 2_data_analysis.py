@@ -1,12 +1,14 @@
-"""Step 2: read the orders from MongoDB; write RFM segments, cohorts, KPIs and figures to data/.
+"""Step 2: read the orders; write RFM segments, cohorts, KPIs and figures to data/.
 
-    python 2_data_analysis.py                       as of the midnight after the last order
-    python 2_data_analysis.py --as-of 2025-07-01    as it looked then, from the orders before that day (or as it
-                                                    looks now, if none has come since the last order)
+    python 2_data_analysis.py                       up to the last order
+    python 2_data_analysis.py --as-of 2025-07-01    up to the day before
 
 docs/KPI_Dictionary.md defines every column. Nothing is saved unless all totals reconcile.
 """
 
+from pulse.start import command, preload, require, run
+
+require()
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +17,7 @@ import numpy as np
 import pandas as pd
 from pymongo.database import Database
 
-from common import Settings, as_of_parser, parse_arguments, preload, read_settings, run, say
+from common import Settings, read_settings, say
 from pulse.charts import draw_analysis
 from pulse.currencies import decimals
 from pulse.database import database
@@ -23,6 +25,7 @@ from pulse.exports import manifest_row, require_writable, save
 from pulse.identity import doubt_customers
 from pulse.loads import active_collection, consistent_read, load_record
 from pulse.months import first_day, is_in_progress, last_month, month_before, month_number
+from pulse.options import as_of_parser, parse_arguments
 from pulse.orders import Audit, add_audits, read_customers, read_range
 from pulse.planning import Reading, plan_reading
 from pulse.ranges import concat_by_customer, map_ranges
@@ -59,13 +62,13 @@ class Shop(NamedTuple):
 
 
 def main() -> None:
-    args, settings = parse_arguments(as_of_parser(__doc__.splitlines()[0])), read_settings()
+    args, settings = parse_arguments(as_of_parser(__doc__)), read_settings()
     require_writable(settings.data_path)
     preload("seaborn")
     with database(settings) as db:
         shop = consistent_read(db, settings, partial(read_shop, db, settings, args.as_of, args.keep_odd_dates))
 
-    sums, as_of, places = shop.sums, shop.as_of, shop.places
+    sums, as_of, places, audit = shop.sums, shop.as_of, shop.places, shop.audit
     frequency = sums["customers"]["frequency"]
     doubt_customers(frequency.sum(), frequency.max(), "customer_id")
     rfm = rfm_analysis(sums["customers"], as_of)
@@ -82,11 +85,10 @@ def main() -> None:
     say("Computed", f"{size['rfm_analysis']} customers' RFM, {size['cohort_retention']} cohort cells, "
         f"{size['monthly_kpis']} months, {size['revenue_drivers']} driver rows")  # fmt: skip
 
-    tables["data_quality"] = reconcile(tables, sums, shop.audit.excluded, shop.rejects, places)
-    audit = shop.audit
+    tables["data_quality"] = reconcile(tables, sums, audit.excluded, shop.rejects, places)
     row = manifest_row(Path(__file__).name, as_of, audit.orders, audit.fingerprint, args.keep_odd_dates)
     save(settings.data_path, tables, draw_analysis(tables, SEGMENTS, BEST_FIRST), row)
-    say("Next", "python 3_churn_model.py")
+    say("Next", command("3_churn_model.py"))
 
 
 # --- reading ---
@@ -114,12 +116,14 @@ def range_sums(db: Database, where: dict, reading: Reading, countries: pd.Series
 def order_sums(orders: pd.DataFrame, as_of: pd.Timestamp, countries: pd.Series, places: int = 2) -> Sums:
     """What these orders add to each table, from the columns of read_range; an amount has so many places."""
     orders = add_months(orders)
+    drivers = driver_sums(orders, countries, places)
+    orders = orders.drop(columns="items")  # most of the memory
     return {
         "customers": customer_sums(orders, places),
         "customers_before": customer_sums(orders[orders["order_date"] < month_before(as_of)], places),
         "cohorts": cohort_sums(orders),
         "months": month_sums(orders),
-        "drivers": driver_sums(orders, countries, places),
+        "drivers": drivers,
         "statuses": status_sums(orders),
         "totals": total_sums(orders),
     }
@@ -291,7 +295,8 @@ def driver_sums(orders: pd.DataFrame, countries: pd.Series, places: int = 2) -> 
     An order counts once in every category that it holds; its country is its own, else its customer's.
     """
     lines = revenue_by_line(orders, places)
-    order = orders.loc[lines["order"]].set_axis(lines.index)
+    # without the items: each line would hold all of its order's
+    order = orders[["month", "customer_id", "country", "channel"]].loc[lines["order"]].set_axis(lines.index)
     home = countries.reindex(order["customer_id"].cat.categories)
     table = pd.DataFrame(
         {

@@ -1,8 +1,8 @@
-"""Step 3: learn from past orders which customers will not order again, and what that puts at risk.
+"""Step 3: learn from past orders who will not order again, and what that costs.
 
-    python 3_churn_model.py                       predicts from the midnight after the last order
-    python 3_churn_model.py --as-of 2025-07-01    as it would have then, from the orders before that day
-    python 3_churn_model.py --horizon 60          looks 60 days ahead in place of 90
+    python 3_churn_model.py                       from the last order on
+    python 3_churn_model.py --as-of 2025-07-01    as it would have then
+    python 3_churn_model.py --horizon 60          60 days ahead, not 90
 
 A customer has churned at a cutoff if no completed order follows within the horizon. Features see only
 what came before the cutoff. The model learns at earlier cutoffs and is tested at the latest one whose
@@ -10,6 +10,9 @@ window has passed; windows never overlap. Then it learns from that one too, and 
 customer is expected to spend is the chance to stay times what those like them who stayed have spent.
 """
 
+from pulse.start import preload, require, run
+
+require()
 import math
 from argparse import Namespace
 from collections.abc import Mapping
@@ -21,7 +24,7 @@ import numpy as np
 import pandas as pd
 from pymongo.database import Database
 
-from common import Settings, as_of_parser, fail, int_between, parse_arguments, preload, read_settings, run, say
+from common import Settings, fail, int_between, read_settings, say
 from pulse import evaluation
 from pulse.churn_charts import draw_churn
 from pulse.contacts import Campaign, contact_list, profit_curve, reasons, report_money, segments_of
@@ -41,8 +44,10 @@ from pulse.features import (
     snapshots,
 )
 from pulse.loads import consistent_read
+from pulse.options import as_of_parser, parse_arguments
 from pulse.orders import Audit, add_audits, read_range, read_truth
 from pulse.planning import Reading, plan_reading, refuse_quiet_end
+from pulse.progress import clock
 from pulse.ranges import map_ranges
 
 if TYPE_CHECKING:  # slow to import
@@ -104,9 +109,8 @@ def main() -> None:
     learned = learn(shop.history, shop.as_of, horizon)
 
     columns = model_columns(learned.train)
-    scores = pd.DataFrame(
-        {MODEL: learned.tested.churn.predict_proba(learned.test[columns])[:, 1]}, learned.test.index
-    )
+    scored = learned.tested.churn.predict_proba(learned.test[columns])[:, 1]
+    scores = pd.DataFrame({MODEL: scored}, learned.test.index)
     scores = evaluation.add_peers(scores, learned.train, learned.test, columns, shop.truth)
     metrics = evaluation.evaluate(learned.train, learned.test, scores, horizon)
     evaluation.report(metrics, learned.test["cutoff"].iloc[0])
@@ -119,11 +123,10 @@ def main() -> None:
     contacts = contact_list(predictions, learned.current, horizon, campaign, RISK_BANDS)
     profit = profit_curve(contacts, shop.history.places)
     report_money(learned.forecast, profit)
-    churned, scored = learned.test["churned"].to_numpy(), scores[MODEL].to_numpy()
     tables = {
         "churn_predictions": contacts,
         "churn_model_metrics": metrics,
-        "churn_calibration": evaluation.calibration(churned, scored, scored).round(6),
+        "churn_calibration": evaluation.calibration(learned.test["churned"].to_numpy(), scored, scored).round(6),
         "churn_coefficients": coefficients(learned.latest.churn),
         "churn_profit_curve": profit,
         "revenue_forecast": learned.forecast,
@@ -134,11 +137,9 @@ def main() -> None:
 
 def arguments() -> Namespace:
     """The command line."""
-    parser = as_of_parser(__doc__.splitlines()[0])
-    days = f"how far to look ahead (default {HORIZON_DAYS})"
-    parser.add_argument(
-        "--horizon", type=int_between(7, YEAR.days), default=HORIZON_DAYS, metavar="DAYS", help=days
-    )
+    parser = as_of_parser(__doc__)
+    days, kind = f"how far to look ahead, such as 60 (default {HORIZON_DAYS})", int_between(7, YEAR.days)
+    parser.add_argument("--horizon", type=kind, default=HORIZON_DAYS, metavar="DAYS", help=days)
     return parse_arguments(parser)
 
 
@@ -171,6 +172,7 @@ def range_history(
 # --- learning ---
 
 
+@clock("Learning")
 def learn(history: History, as_of: pd.Timestamp, horizon: pd.Timedelta) -> Learned:
     """Fit the models at the cutoffs but the last, then at all of them, and forecast with both."""
     cutoffs = choose_cutoffs(history.first_order, as_of, horizon)
@@ -179,8 +181,8 @@ def learn(history: History, as_of: pd.Timestamp, horizon: pd.Timedelta) -> Learn
     test = labelled_features(history.snapshots, cutoffs[-1], horizon)
     require_both_kinds(train, test)
     tested = fit(train)
-    span = f"{cutoffs[0]:%Y-%m-%d} to {cutoffs[-2]:%Y-%m-%d}"
-    say("Fitted", f"on {len(train):,} rows, one per customer and cutoff (cutoffs: {len(cutoffs) - 1}, {span})")
+    span = f"{len(cutoffs) - 1} cutoffs ({cutoffs[0]:%Y-%m-%d} to {cutoffs[-2]:%Y-%m-%d})"
+    say("Fitted", f"on {len(train):,} rows, customers at {span}")
     latest = fit(pd.concat(learning))
     fitted = {len(cutoffs) - 1: tested, len(cutoffs): latest}
     forecast, season_factor = forecast_revenue(history, learning, as_of, fitted)
@@ -207,12 +209,11 @@ def require_both_kinds(train: pd.DataFrame, test: pd.DataFrame) -> None:
     for kind, verb in ((True, "churned"), (False, "stayed")):
         n, total = min(((rows["churned"] == kind).sum(), len(rows)) for rows in (train, test))
         if n < MINIMUM_PER_CLASS:
-            times = math.ceil(MINIMUM_PER_CLASS / n) if n else 0
-            more = f"about {times} times as many customers" if n else "customers of both kinds"
+            many = f"about {math.ceil(MINIMUM_PER_CLASS / n)} times as many" if n else "both kinds of"
             fail(
                 f"Only {n} of {total:,} customers {verb} within the horizon; to learn from and be tested on, the "
-                f"model needs {MINIMUM_PER_CLASS} who churned and {MINIMUM_PER_CLASS} who stayed: load {more}, or "
-                f"change --horizon."
+                f"model needs {MINIMUM_PER_CLASS} who churned and {MINIMUM_PER_CLASS} who stayed: load {many} "
+                f"customers, or change --horizon."
             )
     if not can_learn(train):
         fail("The orders that the model learns from add up to no revenue above 0: check their amounts.")
@@ -224,6 +225,7 @@ def can_learn(train: pd.DataFrame) -> bool:
     return enough and train["revenue"].sum() > 0 and train.loc[~train["churned"], "revenue"].clip(lower=0).any()
 
 
+@evaluation.one_thread()
 def fit(train: pd.DataFrame) -> Models:
     """Both models, fitted on these rows alone."""
     return Models(fit_churn(train), fit_spending(train))
@@ -278,8 +280,7 @@ def fit_spending(train: pd.DataFrame) -> "Pipeline":
 
 def coefficients(model: "Pipeline") -> pd.DataFrame:
     """One row per term: feature, coefficient (log-odds per standard deviation), odds_ratio (its exp)."""
-    weights = model[-1].coef_[0]
-    names = model[:-1].get_feature_names_out()
+    names, weights = model[:-1].get_feature_names_out(), model[-1].coef_[0]
     return pd.DataFrame({"feature": names, "coefficient": weights, "odds_ratio": np.exp(weights)}).round(6)
 
 

@@ -1,26 +1,25 @@
-"""What the three scripts and the package pulse share: settings, the console, the command line.
+"""What the three scripts and the package pulse share: settings and the console.
 
 Settings come from the environment, else from a file `.env` beside this one; .env.example lists them.
 """
 
 import os
-import re
+import shutil
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+import textwrap
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from importlib import import_module
 from pathlib import Path
-from threading import Thread
-from typing import NoReturn
-from zoneinfo import ZoneInfo
+from typing import NoReturn, TextIO
+from zoneinfo import ZoneInfo, available_timezones
 
-import pandas as pd
 from dotenv import dotenv_values
 
 ROOT = Path(__file__).resolve().parent
 OWN_ORDERS = ("ORDERS_COLLECTION", "CUSTOMERS_COLLECTION", "ORDER_FIELDS", "CUSTOMER_FIELDS")
+COLUMNS = 80  # of a line on a terminal, at the most
 
 
 # --- settings ---
@@ -59,16 +58,22 @@ class Settings:
 
     @property
     def data_path(self) -> Path:
-        """The folder for what the scripts write; DATA_DIR is relative to this file's folder."""
-        return ROOT / self.data_dir
+        """The folder for what the scripts write; DATA_DIR is relative to this file's folder, or to a home (~)."""
+        try:
+            return ROOT / Path(self.data_dir).expanduser()
+        except RuntimeError:  # there is no such user, or the user has no home
+            fail(f"DATA_DIR={self.data_dir} names a home that is not known: write the folder's whole path.")
 
     @property
     def time_zone(self) -> ZoneInfo:
-        """The zone in which days and months begin."""
-        try:
-            return ZoneInfo(self.report_timezone)
-        except (KeyError, ValueError, OSError):  # no such key; a key that is no path; a key that is a folder
-            fail(f"REPORT_TIMEZONE={self.report_timezone} is no time zone: use a name such as Europe/Paris.")
+        """The zone in which days and months begin, its name in any case."""
+        wanted = self.report_timezone
+        with suppress(KeyError, ValueError, OSError):  # no such key; a key that is no path; a key that is a folder
+            return ZoneInfo(wanted)
+        for name in available_timezones():
+            if name.lower() == wanted.lower():
+                return ZoneInfo(name)
+        fail(f"REPORT_TIMEZONE={wanted} is no time zone: use a name such as Europe/Paris.")
 
     @property
     def orders_per_range(self) -> int:
@@ -89,60 +94,49 @@ def read_settings() -> Settings:
 # --- the console ---
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a script's main; Ctrl-C ends it with one word in place of a traceback, and exit code 130."""
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        sys.exit(130)
+class OutputError(Exception):
+    """What a script says cannot be written. Not an OSError: those are about the files that it reads and writes."""
 
 
 def say(stage: str, text: str) -> None:
     """Print one line: the stage that is done, and its counts."""
-    print(f"{stage:<10}{text}", flush=True)
+    show(f"{stage:<10}{text}")
+
+
+def show(text: str) -> None:
+    """Print the text; an OutputError where that is not possible."""
+    try:
+        put(text, 10, sys.stdout)
+    except OSError as error:
+        raise OutputError from error
 
 
 def fail(sentence: str) -> NoReturn:
     """End the script over something its user can fix: one sentence on stderr, exit code 2."""
-    print(f"Error: {sentence}", file=sys.stderr)
+    with suppress(OSError):  # nobody can read it
+        put(f"Error: {sentence}", 7, sys.stderr)
     sys.exit(2)
 
 
-def preload(*modules: str) -> None:
-    """Import slow modules in a background thread, while MongoDB starts and answers."""
+def put(text: str, indent: int, stream: TextIO) -> None:
+    """Print the text: on a terminal in lines that fit, so many columns in, above any bar; elsewhere as it is."""
+    if not stream.isatty():
+        print(text, file=stream, flush=True)
+        return
+    from tqdm import tqdm
 
-    def load() -> None:
-        with suppress(Exception):  # the script's own import reports what fails here
-            for name in modules:
-                import_module(name)
-
-    Thread(target=load).start()
-
-
-# --- the command line ---
+    with tqdm.external_write_mode(stream):
+        print(fold(text, indent, shutil.get_terminal_size().columns), file=stream, flush=True)
 
 
-def as_of_parser(description: str) -> ArgumentParser:
-    """The command line of scripts 2 and 3, so far: --as-of, or None for their default; --keep-odd-dates."""
-    parser = ArgumentParser(description=description)
-    parser.add_argument("--as-of", type=iso_date, help="see only the orders before this day (YYYY-MM-DD)")
-    odd = "take in orders dated far from all others"
-    parser.add_argument("--keep-odd-dates", action="store_true", help=odd)
-    return parser
+def fold(text: str, indent: int, columns: int) -> str:
+    """Each line as lines of so many columns, at most COLUMNS; a path stays whole, to be copied."""
+    wrapper = textwrap.TextWrapper(max(40, min(COLUMNS, columns)), subsequent_indent=" " * indent)
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
+    return "\n".join(map(wrapper.fill, text.split("\n")))
 
 
-def parse_arguments(parser: ArgumentParser) -> Namespace:
-    """The command line; a wrong one gets one sentence, not argparse's two paragraphs."""
-    parser.error = lambda message: fail(f"{message} (--help lists the options).")  # type: ignore[method-assign]
-    return parser.parse_args()
-
-
-def iso_date(text: str) -> pd.Timestamp:
-    """An argparse type: a date such as 2025-12-31."""
-    if not re.fullmatch(r"(19|20)\d\d-\d\d-\d\d", text) or pd.isna(pd.to_datetime(text, errors="coerce")):
-        raise ArgumentTypeError(f"{text!r} is no date like 2025-12-31")
-    return pd.to_datetime(text)
+# --- what settings and options may hold ---
 
 
 def int_between(least: int, most: int) -> Callable[[str], int]:

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from common import fail, read_settings  # noqa: E402
+from common import fail, read_settings, say  # noqa: E402
 from pulse.charts import BLUE  # noqa: E402
 
 PAGES = {
@@ -38,7 +38,7 @@ def main() -> None:
             axes.axis("off")
     path = ROOT / "docs" / "images" / "dashboard_preview.png"
     figure.savefig(path, dpi=90, metadata={"Software": None})
-    print(f"Saved     {path.relative_to(ROOT)}")
+    say("Saved", f"{path.relative_to(ROOT)}")
 
 
 def chart(name: str) -> Path:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from pulse.progress import clock
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -48,6 +50,7 @@ def format_amount(amount: float, _: object = None) -> str:
 # --- script 2 ---
 
 
+@clock("Drawing")
 def draw_analysis(
     tables: Mapping[str, pd.DataFrame], grid: Grid, best_first: tuple[str, ...]
 ) -> "dict[str, Figure]":

@@ -7,12 +7,15 @@ import numpy as np
 import pandas as pd
 
 from pulse.charts import BLUE, GREY, ORANGE, new_figure
+from pulse.currencies import as_text
 from pulse.evaluation import MODEL, THRESHOLD
+from pulse.progress import clock
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@clock("Drawing")
 def draw_churn(
     test: pd.DataFrame, scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
 ) -> "dict[str, Figure]":
@@ -106,7 +109,7 @@ def draw_odds(weights: pd.DataFrame) -> "Figure":
 def draw_profit(curve: pd.DataFrame) -> "Figure":
     """What contacting the list from the top is worth, and where to stop."""
     n, worth = curve.loc[curve["is_best"], ["customers_contacted", "expected_profit"]].iloc[0]
-    title = f"Contacting the {n:,.0f} customers with the most revenue at risk is worth {worth:,.0f}"
+    title = f"Contacting the {n:,.0f} customers with the most revenue at risk is worth {as_text(worth, 0)}"
     figure, axes = new_figure(title if n else "Contacting customers does not pay at these costs")
     axes.plot(curve["customers_contacted"], curve["expected_profit"], color=BLUE, lw=2.5)
     axes.axhline(0, color=GREY, lw=1)

@@ -4,8 +4,10 @@ PyMongoArrow turns documents into Arrow columns without a Python loop.
 """
 
 import csv
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -20,7 +22,8 @@ from pulse.dates import date_expression, to
 ITEM = {"category": "string", "quantity": "double", "unit_price": "double"}  # of an order's list of items
 ARROW = {"string": pa.string(), "label": pa.string(), "double": pa.float64(), "date": pa.timestamp("ms")}
 ARROW["flag"] = pa.bool_()
-ARROW["items"] = pa.list_(pa.struct([(name, ARROW[kind]) for name, kind in ITEM.items()]))
+ITEMS = pa.list_(pa.struct([(name, ARROW[kind]) for name, kind in ITEM.items()]))
+LISTS = tuple(f"{name} of items" for name in ITEM)
 
 
 def read_columns(
@@ -37,38 +40,66 @@ def read_columns(
 
     Fields of just these types are read as they are; else the server converts each, and is slower.
     """
+    names = sorted(types, key=lambda name: types[name] == "items")  # items last
     with read_session(collection) as (chosen, session):
         # its threads decode while the server works
         find = partial(find_arrow_all, chosen, where or {}, session=session, parallelism="threads")
         table = None
         if readable_as_they_are(types, fields):
-            schema = Schema({fields[name]: ARROW[kind] for name, kind in types.items()})
             with suppress(TypeError):  # PyMongoArrow's, for a value of another type
-                table = find(schema=schema)
+                table = find(**wanted(types, fields))
         if table is None:
-            columns = {name: convert(kind, fields[name], fields, dates) for name, kind in types.items()}
-            schema = Schema({name: ARROW[kind] for name, kind in types.items()})
-            table = find(schema=schema, projection={"_id": 0} | columns)
-    special = {ARROW["items"]: pd.ArrowDtype(ARROW["items"]), ARROW["flag"]: pd.BooleanDtype()}
+            table = find(**wanted(types, fields, partial(convert, dates=dates)))
+    if "items" in types:
+        table = unite_items(table)
+    table = table.rename_columns(names).select(list(types))
     labels = [name for name, kind in types.items() if kind == "label"]
-    return table.rename_columns(list(types)).to_pandas(categories=labels, types_mapper=special.get)
+    special = {ITEMS: pd.ArrowDtype(ITEMS), ARROW["flag"]: pd.BooleanDtype()}
+    return table.to_pandas(categories=labels, types_mapper=special.get)
 
 
 def readable_as_they_are(types: dict[str, str], fields: dict[str, str]) -> bool:
-    """Whether no field is nested or named for two columns, and items have our own names."""
-    sources = [fields[name] for name in (*types, *(ITEM if "items" in types else ()))]
-    renamed = "items" in types and any(fields[name] != name for name in ITEM)
-    return len(set(sources)) == len(sources) and not renamed and not any("." in field for field in sources)
+    """Whether no field but the items is nested, named for two columns, or named as a list of items would be."""
+    sources = [fields[name] for name, kind in types.items() if kind != "items"]
+    return len({*sources, *LISTS}) == len(sources) + len(LISTS) and not any("." in field for field in sources)
 
 
-def convert(
-    kind: str, field: str, fields: dict[str, str] | None = None, dates: str = "", prefix: str = "$"
-) -> dict:
-    """MongoDB's expression for a field as `kind`, null where it cannot be that; items need all `fields`."""
+def wanted(
+    types: dict[str, str], fields: dict[str, str], conversion: Callable[..., dict] | None = None
+) -> dict[str, Any]:
+    """find_arrow_all's projection and schema: the fields as they are, or as MongoDB's expressions that
+    `conversion` gives; last, of items, a list for each of theirs (LISTS): decoding lists of subdocuments takes
+    twice as long."""
+    projection: dict[str, Any] = {"_id": 0}
+    schema = {}
+    for name, kind in types.items():
+        if kind != "items":
+            column = name if conversion else fields[name]
+            projection[column] = conversion(kind, fields[name]) if conversion else 1
+            schema[column] = ARROW[kind]
+    if "items" in types:
+        lines = f"${fields['items']}"
+        array = {"$cond": [{"$isArray": lines}, lines, []]}
+        for column, (name, kind) in zip(LISTS, ITEM.items(), strict=True):
+            value = conversion(kind, fields[name], prefix="$$this.") if conversion else f"$$this.{fields[name]}"
+            projection[column] = {"$map": {"input": array, "in": value}}
+            schema[column] = pa.list_(ARROW[kind])
+    return {"projection": projection, "schema": Schema(schema)}
+
+
+def unite_items(table: pa.Table) -> pa.Table:
+    """The table with its LISTS as one column, the last, of lists of structs; nothing is copied."""
+    parts = []
+    for batch in table.to_batches():
+        lists = [batch.column(name) for name in LISTS]
+        structs = pa.StructArray.from_arrays([each.flatten() for each in lists], list(ITEM))
+        parts.append(pa.ListArray.from_arrays(lists[0].offsets, structs))
+    return table.drop_columns(list(LISTS)).append_column("items", pa.chunked_array(parts, ITEMS))
+
+
+def convert(kind: str, field: str, dates: str = "", prefix: str = "$") -> dict:
+    """MongoDB's expression for a field as `kind` (not items), null where it cannot be that."""
     value = prefix + field
-    if kind == "items" and fields:
-        item = {name: convert(part, fields[name], prefix="$$this.") for name, part in ITEM.items()}
-        return {"$map": {"input": {"$ifNull": [value, []]}, "in": item}}
     if kind == "date":
         return date_expression(value, dates)
     if kind == "flag":

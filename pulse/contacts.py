@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 
 from common import say
+from pulse.currencies import as_text
 from pulse.evaluation import THRESHOLD
 from pulse.exports import COMPLETE, KEPT, escape_formulas, read_manifest
 from pulse.features import FEATURES, in_parts
+from pulse.progress import clock
+from pulse.start import command
 
 if TYPE_CHECKING:  # slow to import
     from sklearn.pipeline import Pipeline
@@ -93,8 +96,8 @@ def segments_of(customers: pd.Index, run: dict[str, str], folder: Path) -> pd.Se
         rfm = pd.read_csv(path, dtype={"customer_id": str}, na_filter=False)
         rfm = rfm.drop_duplicates("customer_id").set_index("customer_id")
         return rfm["segment"].reindex(escape_formulas(customers.to_series())).set_axis(customers)
-    options = f"--as-of {run['as_of']}" + (" --keep-odd-dates" if run["odd_dates"] == KEPT else "")
-    say("Noted", f"no segments: run {ANALYSIS} on the same orders, with {options}, for them")
+    options = ("--as-of", run["as_of"], *(["--keep-odd-dates"] if run["odd_dates"] == KEPT else []))
+    say("Noted", f"no segments: run {command(ANALYSIS, *options)} on the same orders, for them")
     return pd.Series(index=customers, dtype="str")
 
 
@@ -119,27 +122,35 @@ def profit_curve(contacts: pd.DataFrame, places: int = 2) -> pd.DataFrame:
 def report_money(forecast: pd.DataFrame, profit: pd.DataFrame) -> None:
     """Say the forecast (the columns of revenue_forecast.csv), how the last one went, and whom to contact."""
     tested, coming = forecast.iloc[-2], forecast.iloc[-1]
-    between = f" ({coming['low']:,.0f} to {coming['high']:,.0f})" if np.isfinite(coming["low"]) else ""
-    end = f"{coming['window_end']:%Y-%m-%d}"
-    say("Forecast", f"{coming['forecast']:,.0f}{between} net revenue of today's customers by {end}")
+    middle, low, high = (as_text(coming[name], 0) for name in ("forecast", "low", "high"))
+    between = f" ({low} to {high})" if np.isfinite(coming["low"]) else ""
+    say("Forecast", f"{middle}{between} net revenue of today's customers")
+    until, naive = f"up to {coming['window_end']:%Y-%m-%d}", []
     if tested["actual"] > 0:
         names = {
             "off by": "forecast",
-            "'as in the window before'": "naive_last_window",
-            "'as a year before'": "naive_year_before",
+            "'as in the window before' by": "naive_last_window",
+            "'as a year before' by": "naive_year_before",
         }
         errors = {name: tested[column] / tested["actual"] - 1 for name, column in names.items()}
-        text = ", ".join(f"{name} {error:+.1%}" for name, error in errors.items() if np.isfinite(error))
-        say("", f"the same, made at {tested['window_start']:%Y-%m-%d}, was {text}")
+        texts = {
+            name: f"{error:+.1%}" if abs(error) < 1000 else f"{100 * error:+.3g}%"
+            for name, error in errors.items()
+        }
+        last, *naive = (f"{name} {text}" for name, text in texts.items() if np.isfinite(errors[name]))
+        until += f"; the same, made at {tested['window_start']:%Y-%m-%d}, was {last}"
+    for line in filter(None, (until, ", ".join(naive))):
+        say("", line)
     best = profit[profit["is_best"]].iloc[0]
     first = f"the first {best['customers_contacted']:,} of churn_predictions.csv"
-    worth = f"{first}: worth {best['expected_profit']:,.0f}"
-    say("Contact", f"{worth if best['customers_contacted'] else 'nobody, it does not pay'} at the costs in step 3")
+    worth = f"{first}: worth {as_text(best['expected_profit'], 0)}"
+    say("Contact", f"{worth if best['customers_contacted'] else 'nobody, it does not pay'} at step 3's costs")
 
 
 # --- reasons ---
 
 
+@clock("Explaining")
 def reasons(model: "Pipeline", known: pd.DataFrame, probability: np.ndarray) -> np.ndarray:
     """The two reasons, in words, that set each customer furthest apart, in log-odds, from the average
     of those for whom the model says the opposite; missing where none does; shape (2, customers)."""

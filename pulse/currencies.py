@@ -15,6 +15,7 @@ FINEST = max(UNUSUAL)  # rounded to so many decimals, a sum of any currency's am
 SCALE = 10.0 ** np.arange(FINEST + 1)  # smallest units in 1, by decimals
 FINER = "amount finer than the currency's smallest unit, rounded"  # how both ways in call it
 WHOLE = 2.0**52  # from here on, a double has no decimals
+LARGEST = 1e15  # from here on, a double has no digit left for cents: an amount is none
 
 
 def decimals(currency: str | None) -> int:
@@ -39,6 +40,11 @@ def round_half_up(amounts: pd.Series, places: int | np.ndarray) -> pd.Series:
         units[close] = below + (size[close] >= (2 * below + 1) / (2 * scale[close]))
     rounded = np.where(scaled < WHOLE, np.copysign(units / scale, exact), exact)
     return pd.Series(rounded, amounts.index, name=amounts.name)
+
+
+def as_text(amount: float, places: int) -> str:
+    """An amount for people: 1,234.50, or 1.2345e+15 where further digits say nothing."""
+    return f"{amount:,.{places}f}" if abs(amount) < LARGEST else f"{amount:.6g}"
 
 
 def is_finer(amounts: pd.Series, rounded: pd.Series) -> np.ndarray:

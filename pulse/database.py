@@ -18,6 +18,7 @@ from pymongo.errors import (
     ConnectionFailure,
     InvalidName,
     InvalidURI,
+    NetworkTimeout,
     PyMongoError,
 )
 
@@ -25,15 +26,19 @@ from common import Settings, fail, say
 from pulse.exports import require_writable
 from pulse.identity import hide_addresses
 from pulse.mongod import embedded_mongod
+from pulse.origin import DamagedError, fail_damaged, files_of, is_simulated, put_aside
 
 SERVER_TIMEOUT_S = 15  # how long a server may take to answer
 EMBEDDED_TIMEOUT_S = 3  # one that is gone does not come back
+SILENCE_TIMEOUT_MS = 300_000  # how long nothing may come from a server, unless socketTimeoutMS says otherwise
 TRIES = 4  # how often to try what a change of the primary, or a load, can disturb
 
 CURSOR_LOST = (43, 175, 237)  # MongoDB's codes: the cursor's collection was dropped, say
 SERVER_LOST = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)  # those the driver retries once
 WRONG_PASSWORD = (18, 8000)  # AuthenticationFailed, here and on Atlas
 UNAUTHORIZED = 13
+MONGODBS_OWN = ("admin", "config", "local")  # databases; MongoDB tells none apart by case
+LONGEST_NAME = 63  # bytes
 
 Result = TypeVar("Result")
 
@@ -48,22 +53,56 @@ def database(settings: Settings) -> Iterator[Database]:
 
     An error of MongoDB's inside the block ends the script with a sentence.
     """
+    try:
+        with open_database(settings) as db:
+            yield db
+    except DamagedError:
+        fail_damaged(settings)
+
+
+def with_database(settings: Settings, load: Callable[[Database], Result]) -> Result:
+    """What `load` returns, given the database; over the damaged files of a simulated shop, given a new one."""
+    simulated = is_simulated(settings)  # before the load, which may note that it is not
+    try:
+        with open_database(settings) as db:
+            return load(db)
+    except DamagedError as damaged:
+        if not simulated:
+            fail_damaged(settings)
+        put_aside(settings, damaged)
+    with database(settings) as db:
+        return load(db)
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The same as `database`, but a DamagedError is left to the caller."""
+    refuse_name(settings)
     if settings.embedded:
         require_writable(settings.data_path)
-    folder = settings.data_path / "mongodb"
-    with embedded_mongod(folder) if settings.embedded else nullcontext(settings.mongo_uri) as uri:
-        try:
-            client = connect(uri, settings)
-        except RuntimeError as error:
-            fail(str(error))
-        try:
+    embedded = embedded_mongod(files_of(settings)) if settings.embedded else nullcontext(settings.mongo_uri)
+    try:
+        with embedded as uri:
+            try:
+                client = connect(uri, settings)
+            except RuntimeError as error:
+                fail(str(error))
             with client:
                 client.admin.command("ping")
                 yield primary_database(client, settings.mongo_db)
-        except ReplacedError:
-            fail("The orders were replaced during every try to read them: run this again when step 1 has ended.")
-        except PyMongoError as error:
-            fail(describe_error(error, settings))
+    except ReplacedError:
+        fail("The orders were replaced during every try to read them: run this again when step 1 has ended.")
+    except PyMongoError as error:
+        fail(describe_error(error, settings))
+
+
+def refuse_name(settings: Settings) -> None:
+    """Stop where MONGO_DB names one of MongoDB's own databases, or has no name that MongoDB takes."""
+    name = settings.mongo_db
+    if name.lower() in MONGODBS_OWN:
+        fail(f"MONGO_DB={name} is a database that MongoDB keeps for itself: name another, such as shop.")
+    if name.startswith("$") or len(name.encode()) > LONGEST_NAME:
+        fail(describe_error(InvalidName(), settings))
 
 
 def connect(uri: str, settings: Settings) -> MongoClient:
@@ -72,7 +111,8 @@ def connect(uri: str, settings: Settings) -> MongoClient:
     try:
         with warnings.catch_warnings():  # of an unknown option
             warnings.simplefilter("error", UserWarning)
-            return MongoClient(uri, serverSelectionTimeoutMS=timeout * 1000, w="majority")
+            silence = silence_limit(settings)
+            return MongoClient(uri, serverSelectionTimeoutMS=timeout * 1000, socketTimeoutMS=silence, w="majority")
     except OSError as error:
         sentence = f"A file that MONGO_URI names, such as tlsCAFile, is not readable ({error.strerror}): fix it."
     except (InvalidURI, ValueError, UserWarning):  # their words may quote the password
@@ -84,6 +124,14 @@ def connect(uri: str, settings: Settings) -> MongoClient:
     except PyMongoError as error:  # a name that the DNS does not know
         sentence = describe_error(error, settings)
     raise RuntimeError(sentence)
+
+
+def silence_limit(settings: Settings) -> int:
+    """After how many milliseconds without a byte from the server a command fails; 0 for never."""
+    if settings.embedded:  # no network that could fall silent, and a sum over many orders takes its time
+        return 0
+    chosen = re.search(r"[?&;]socketTimeoutMS=(\d+)", settings.mongo_uri, re.IGNORECASE)
+    return int(chosen[1]) if chosen else SILENCE_TIMEOUT_MS
 
 
 def primary_database(client: MongoClient, name: str) -> Database:
@@ -108,13 +156,16 @@ def retry(action: Callable[[], Result], settings: Settings) -> Result:
 
     pulse/loads.py calls this for every step of a load, and for a whole reading (consistent_read).
     """
+    limit = silence_limit(settings) / 1000
     for attempt in range(1, TRIES):
+        began = time.monotonic()
         try:
             return action()
         except PyMongoError as error:
             lost = is_connection_lost(error)
-            if settings.embedded or not (lost or isinstance(error, ReplacedError)):
-                raise
+            silent = isinstance(error, NetworkTimeout) and 0 < limit <= time.monotonic() - began
+            if settings.embedded or silent or not (lost or isinstance(error, ReplacedError)):
+                raise  # who has waited out a silence is not made to wait again
         reason = "the connection was lost" if lost else "the orders were replaced while they were read"
         say("Waiting", f"{reason}: trying again ({attempt} of {TRIES - 1})")
         time.sleep(2**attempt / 2)
@@ -142,19 +193,31 @@ def describe_error(error: PyMongoError, settings: Settings) -> str:
             "the role readWrite, steps 2 and 3 the role read."
         )
     if isinstance(error, InvalidName):
-        return f"MONGO_DB={settings.mongo_db} is no name for a database: use letters, digits and underscores."
+        return f"MONGO_DB={settings.mongo_db} is no name for a database: use up to 63 letters, digits and _."
     if "SSL" in str(error) or "TLS" in str(error):
         return (
             f"{server} and this computer do not trust each other's TLS: check tls and tlsCAFile (the file of "
             "the authority that signed the server's certificate) in MONGO_URI."
         )
     if isinstance(error, (ConnectionFailure, ConfigurationError)):
-        return (
-            f"{server} does not answer: check MONGO_URI, that the server runs and that it lets this "
-            "computer in (Atlas: Network Access), or leave MONGO_URI out to use the embedded one."
-        )
+        return f"{server} does not answer{describe_loss(error, settings)}"
     said = re.split(", full error| dup key: ", str(error))[0]  # what comes then holds ids
     return f"{server} reports: {hide_addresses(said)}."
+
+
+def describe_loss(error: PyMongoError, settings: Settings) -> str:
+    """The end of a sentence on a server that does not answer: what to do."""
+    if settings.embedded:
+        return ": run this again."
+    if isinstance(error, NetworkTimeout):
+        return (
+            f" any more: the connection has fallen silent (socketTimeoutMS is {silence_limit(settings)}). Check "
+            "the network, and run this again; a greater socketTimeoutMS in MONGO_URI lets sums take longer."
+        )
+    return (
+        ": check MONGO_URI, that the server runs and that it lets this computer in (Atlas: Network Access), or "
+        "leave MONGO_URI out to use the embedded one."
+    )
 
 
 def server_label(settings: Settings) -> str:

@@ -87,7 +87,7 @@ def epochs(zone: ZoneInfo) -> list[datetime]:
 def kept_span(spans: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
     """The first and the last order_date that is not far from all others.
 
-    `spans` has first, last and rows of the orders of each calendar year, by time. Far is what lies beyond a gap
+    `spans` has first, last and rows of the orders of each half-year, by time. Far is what lies beyond a gap
     longer than LONGEST_GAP, where it is FEW and less than the rest.
     """
     begin, end, total = 0, len(spans), spans["rows"].sum()

@@ -1,6 +1,7 @@
 """How good the churn model is: metrics beside baselines and peers of the same run, and calibration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 
 from common import say
 from pulse.features import in_days
+from pulse.progress import clock
 
 THRESHOLD = 0.5  # churn is predicted from this probability on
 MINIMUM_PER_CLASS = 50  # customers who churned, and who stayed, in what is learnt from and tested on
@@ -36,6 +38,7 @@ class Scored(NamedTuple):
 # --- peers and baselines ---
 
 
+@clock("Testing")
 def add_peers(
     scores: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame, columns: list[str], truth: pd.DataFrame | None
 ) -> pd.DataFrame:
@@ -48,6 +51,18 @@ def add_peers(
     return scores
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """scikit-learn on one thread while the block lasts; also a decorator. On so few rows its threads wait for each
+    other more than they work, and on a busy computer several times longer."""
+    import sklearn.ensemble  # noqa: F401, brings the threads
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
+@one_thread()
 def boost(train: pd.DataFrame, test: pd.DataFrame, columns: list[str]) -> np.ndarray:
     """Churn probabilities of the test rows, by gradient boosted trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -98,6 +113,7 @@ def from_probability(probability: np.ndarray) -> Scored:
 # --- metrics ---
 
 
+@clock("Testing")
 def evaluate(train: pd.DataFrame, test: pd.DataFrame, scores: pd.DataFrame, horizon: pd.Timedelta) -> pd.DataFrame:
     """The models beside two baselines that are tuned on the training rows: model, population, metric,
     value, and for accuracy, ROC AUC and log loss of the logistic regression the 95% interval low to high

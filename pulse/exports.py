@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from common import ROOT, fail, say
+from pulse.progress import clock
 
 if TYPE_CHECKING:  # slow to import, and script 1 draws nothing
     from matplotlib.figure import Figure
@@ -46,6 +47,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@clock("Saving")
 def save(
     folder: Path,
     tables: Mapping[str, pd.DataFrame],

@@ -15,6 +15,8 @@ from zipfile import BadZipFile, ZipFile
 from common import fail, say
 from pulse.json_files import open_json
 from pulse.parts import Part, write_rows
+from pulse.progress import clock
+from pulse.scratch import is_full
 from pulse.text_files import open_text, refuse_encoding
 from pulse.text_rows import read_copy, read_text, store
 from pulse.workbooks import open_workbook, workbook_rows
@@ -45,6 +47,7 @@ class Opened(NamedTuple):
 # --- headers ---
 
 
+@clock("Opening")
 def open_headers(paths: list[Path], encoding: str | None, sheet: str | None, scratch: Path) -> Opened:
     """The files' parts and their header. A file that cannot be read, or has another header, stops the script.
 
@@ -139,13 +142,30 @@ def sentences(label: str, encoding: str | None = None) -> Iterator[None]:
     except UnicodeError:
         refuse_encoding(label, encoding or "")
     except (OSError, *DAMAGED, *DAMAGED_INSIDE, duckdb.Error) as error:
+        if is_full(error):  # the disk of the copies
+            raise
         reason = getattr(error, "strerror", None) or type(error).__name__
         fail(f"{label} cannot be read ({reason}): is it whole, and of the kind it is named? Export it again.")
+
+
+@contextmanager
+def unchanged(paths: list[Path]) -> Iterator[None]:
+    """Stop where a file was written to while the block read it: a part of it may be old, or missing."""
+
+    def stamps() -> list:
+        return [(path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None for path in paths]
+
+    before = stamps()
+    yield
+    for path, then, now in zip(paths, before, stamps(), strict=True):
+        if now != then:
+            fail(f"{path} changed while it was read: run this again when it is written whole.")
 
 
 # --- rows ---
 
 
+@clock("Opening")
 def create_file_table(
     con: "DuckDBPyConnection", opened: Opened, encoding: str, quote: str | None, scratch: Path
 ) -> None:
@@ -186,5 +206,5 @@ def read_part(
         return read_copy(con, part, part.path, part.lines)
     if part.kind == "excel":
         copy = scratch / f"{uuid4()}.csv"
-        return read_copy(con, part, copy, write_rows(copy, workbook_rows(part)))
+        return read_copy(con, part, copy, write_rows(copy, workbook_rows(part), part.label, part.top + 2))
     return read_text(con, part, encoding, quote, scratch)

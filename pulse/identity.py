@@ -61,14 +61,15 @@ def doubt_customers(total: int, most: int, column: str) -> None:
 
 
 def find_key(db: Database, settings: Settings, records: str) -> str:
-    """The key that CUSTOMER_KEY or an earlier load has set; "" for none. `records` is loads.RECORDS."""
+    """The key that CUSTOMER_KEY or an earlier load has set; "" for none. `records` is records.RECORDS."""
     if settings.customer_key:
         return settings.customer_key
     if settings.embedded:
         with suppress(FileNotFoundError):
             return (settings.data_path / KEY_ID).read_text(encoding="ascii").strip()
         return ""
-    return (db[records].find_one({"_id": KEY_ID}) or {}).get("key", "")
+    found = db[records].find_one({"_id": KEY_ID, "key": {"$type": "string"}}, {"key": 1})  # or it is not ours
+    return found["key"] if found else ""
 
 
 def make_key(db: Database, settings: Settings, records: str) -> str:

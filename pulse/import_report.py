@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from common import Settings, fail, say
 from pulse import grouping
-from pulse.currencies import FINER, decimals
+from pulse.currencies import FINER, as_text, decimals
 from pulse.files import Opened
 from pulse.identity import doubt_customers, hide_addresses
 from pulse.layouts import Columns
+from pulse.progress import clock
 from pulse.rows import cell_sql
 
 if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
@@ -16,9 +17,19 @@ if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
 
 REJECT_LIMIT = 0.05  # share of rows that may be left out before a load stops
 UNREADABLE = ", or say how numbers are written (1.234,50 with --decimal , --thousands .)"
+LARGEST = 16 * 2**20  # bytes of a document: what MongoDB takes
+LINE_BYTES, TEXT_BYTES = 73, 5  # of an item in BSON; more for each text, beside its own
 REPEATED = "repeated line, kept"  # remarks on what is kept
 
+LARGEST_SQL = f"""
+SELECT min({{'part': part, 'row': row}}), count(*) FROM lines WHERE problem IS NULL GROUP BY key
+HAVING count(*) * {LINE_BYTES} + count(product_id) * {TEXT_BYTES} + count(category) * {TEXT_BYTES}
+    + coalesce(sum(strlen(product_id)), 0) + coalesce(sum(strlen(category)), 0) > {LARGEST}
+ORDER BY 1 LIMIT 1
+"""
 
+
+@clock("Checking")
 def report_rejects(con: "DuckDBPyConnection", opened: Opened, args: Namespace) -> dict[str, int]:
     """{reason: rows left out}, said on the console with the first few; stops where too many are unusable."""
     total = count(con, "SELECT count(*) FROM lines")
@@ -41,6 +52,16 @@ def report_rejects(con: "DuckDBPyConnection", opened: Opened, args: Namespace) -
     return {problem: n for problem, n, _ in noted}
 
 
+def refuse_large_orders(con: "DuckDBPyConnection", opened: Opened, columns: Columns) -> None:
+    """Stop at an order with more lines than MongoDB takes in one document."""
+    for first, n in con.execute(LARGEST_SQL).fetchall():
+        fail(
+            f"{opened.labels[first['part']]}, row {first['row']}: this order has {n:,} rows, more than the 16 MB "
+            f"that MongoDB takes: is {columns['order_id'][0]} a till's or a customer's id? Name the column that "
+            "tells orders apart (--columns order_id=...), or load each row as an order (--no-order-ids)."
+        )
+
+
 def name_rows(opened: Opened, places: list[dict]) -> str:
     """Rows of the files in words; the file is named where there are several."""
     several = len(opened.labels) > 1
@@ -50,6 +71,7 @@ def name_rows(opened: Opened, places: list[dict]) -> str:
     return ", ".join(rows) if several else "row " + ", ".join(rows)
 
 
+@clock("Checking")
 def count_remarks(con: "DuckDBPyConnection", columns: Columns) -> dict[str, int]:
     """{remark: rows or orders} of what is kept, said on the console; without those of none."""
     found = {
@@ -64,7 +86,7 @@ def count_remarks(con: "DuckDBPyConnection", columns: Columns) -> dict[str, int]
 
 def say_what_is_odd(con: "DuckDBPyConnection", columns: Columns, settings: Settings) -> None:
     """Note what is likely a wrong column, or a setting left out."""
-    if settings.report_timezone == "UTC" and count(con, "SELECT count(*) FROM typed WHERE has_offset"):
+    if settings.time_zone.key == "UTC" and count(con, "SELECT count(*) FROM typed WHERE has_offset"):
         say("Noted", "times have offsets, and months begin in UTC: set REPORT_TIMEZONE to the shop's time zone")
     unsold = count(con, grouping.REFUNDS_UNSOLD_SQL)
     if unsold:
@@ -83,10 +105,11 @@ def count(con: "DuckDBPyConnection", query: str) -> int:
 # --- --check ---
 
 
+@clock("Adding up")
 def say_check(con: "DuckDBPyConnection", opened: Opened, columns: Columns) -> None:
     """Print what a load would do: columns with an example each, statuses, months and sums of the orders."""
     for ours, theirs in columns.items():
-        say("Column", f"{ours:<16}{' + '.join(theirs):<28}{example(con, opened, ours, theirs[0])}")
+        say("Column", f"{ours:<19}{' + '.join(theirs):<26}{example(con, opened, ours, theirs[0]):.25}")
     con.execute(f"CREATE VIEW documents AS {grouping.all_documents_sql(columns)}")
     currencies = con.execute(grouping.BY_CURRENCY_SQL).fetchall()
     places = max(decimals(currency) for currency, _ in currencies)
@@ -98,17 +121,19 @@ def say_check(con: "DuckDBPyConnection", opened: Opened, columns: Columns) -> No
     for status, sold, n, amount in con.execute(grouping.BY_STATUS_SQL).fetchall():
         kind = "sold" if sold else "not sold"
         kinds = "refunds" if amount < 0 else "orders"
-        say("Status", f"{hide_addresses(status or blank):<36}{kind:<8}{n:>12,} {kinds} {amount:>18,.{places}f}")
+        name = hide_addresses(status or blank)
+        say("Status", f"{name:<22}{kind:<9}{n:>10,} {kinds:<8}{as_text(amount, places):>19}")
     months = con.execute(grouping.BY_MONTH_SQL).fetchall()
-    for number, (month, n, gross, refunds) in enumerate(months, 1):
+    for number, (month, n, *amounts) in enumerate(months, 1):
         if number <= 3 or number > len(months) - 3:
-            amounts = f"{gross:>18,.{places}f} refunds {refunds:>16,.{places}f}"
-            say("Month", f"{month:<44}{n:>12,} orders {amounts}")
+            gross, refunds = (as_text(amount, places) for amount in amounts)
+            say("Month", f"{month:<8}{n:>10,} orders{gross:>19} refunds{refunds:>18}")
         elif number == 4:
             say("Month", "...")
     n, gross, refunds, returned, customers, guests = con.execute(grouping.SUMS_SQL).fetchall()[0]
-    say("Sold", f"{n:,} orders, gross {gross:,.{places}f}, {returned:,} refunds {refunds:,.{places}f}, "
-        f"net {gross + refunds:,.{places}f}")  # fmt: skip
+    net = as_text(gross + refunds, places)
+    say("Sold", f"{n:,} orders, gross {as_text(gross, places)}")
+    say("", f"{returned:,} refunds {as_text(refunds, places)}, net {net}")
     say("Customers", f"{customers:,}, and {guests:,} orders of guests")
     say("Checked", "nothing was loaded: leave --check out to load")
 

@@ -1,37 +1,36 @@
 """Files of orders, or of order lines, as documents: DuckDB types, judges and groups their rows.
 
-What exceeds DuckDB's share of memory waits on disk, so files of any size can be read.
+What exceeds DuckDB's share of memory waits on disk; the share grows with the rows, since orders are grouped there.
 """
 
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
-
-from tqdm import tqdm
 
 from common import Settings, fail, say
 from pulse import grouping
-from pulse.files import Opened, create_file_table, open_headers
+from pulse.files import Opened, create_file_table, open_headers, unchanged
 from pulse.identity import hash_address
-from pulse.import_report import count, count_remarks, report_rejects, say_what_is_odd
+from pulse.import_options import with_options
+from pulse.import_report import count, count_remarks, refuse_large_orders, report_rejects, say_what_is_odd
 from pulse.layouts import NUMBERS, Columns, Layout, choose_columns, choose_layout
 from pulse.loads import Block, Source
 from pulse.parsing import CUT_ID
+from pulse.progress import bar, clock
 from pulse.rows import quote, typed_sql
+from pulse.scratch import scratch_folder
 from pulse.statuses import BLANK, general_words, normalise, sold_words, user_words
 
 if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
     from duckdb import DuckDBPyConnection
 
-MEMORY = "130MB"  # DuckDB's share; the rest of a file waits on disk
+MEMORY_MB, MORE_MB = 130, 100  # DuckDB's share, and for each million rows beyond the first; the rest waits on disk
 BATCH = 2_000  # documents at a time
+MOST_LINES = 20_000  # of orders: from so many on, a batch is full
 
 
 class Import(NamedTuple):
@@ -53,45 +52,64 @@ def open_import(args: Namespace, settings: Settings, find_key: Callable[[], str]
     """
     import duckdb
 
-    with TemporaryDirectory(prefix="pulse-") as scratch:
-        try:
-            con = duckdb.connect(config={"memory_limit": MEMORY, "threads": 2, "temp_directory": scratch})
-            con.execute(f"SET enable_progress_bar = {sys.stdout.isatty()}")
-            con.execute(f"SET TimeZone = '{settings.time_zone}'")
-            opened = open_headers(args.files, args.encoding, args.sheet, Path(scratch))
-            layout = with_options(choose_layout(args.layout, opened.header), args)
-            files = ", ".join(path.name for path in args.files)
-            columns = choose_columns(files, opened.header, layout, args.columns, not args.no_order_ids)
-            say("Layout", layout.name)
-            create_file_table(con, opened, args.encoding or layout.encoding, layout.quote, Path(scratch))
-            con.execute(typed_sql(columns, opened.header, layout, opened.typed))
+    names = ", ".join(path.name for path in args.files)
+    try:
+        with scratch_folder(settings.data_path) as scratch, connect(scratch, settings) as con:
+            opened, columns, layout = read_files(con, names, args, scratch)
+            type_rows(con, opened, columns, layout)
             refuse_unclear_cells(con, opened, columns)
             read_unused_zeros(con, columns)
             identify_customers(con, find_key)
             blank_is_sold = classify_statuses(con, columns, layout, args, settings)
             group_rows(con, columns, layout, blank_is_sold)
+            if grouping.has_items(columns):
+                refuse_large_orders(con, opened, columns)
             remarks = report_rejects(con, opened, args)
             remarks |= count_remarks(con, columns)
             say_what_is_odd(con, columns, settings)
-            yield Import(con, files, opened, columns, remarks)
-        except duckdb.Error as error:  # its text may hold a row
-            fail(
-                f"{files} cannot be read: {type(error).__name__} in DuckDB. Is --encoding right, is the disk full?"
-            )
+            yield Import(con, names, opened, columns, remarks)
+    except duckdb.OutOfRangeException:
+        fail(f"{names} has amounts that are too large to add up: is each column the right one (--columns)?")
+    except duckdb.OutOfMemoryException:
+        fail(f"{names} takes more memory than an import may have: leave out its oldest years, or long columns.")
+    except duckdb.Error as error:  # its text may hold a row
+        fail(f"{names} cannot be read: {type(error).__name__} in DuckDB. Is --encoding right?")
 
 
-def with_options(layout: Layout, args: Namespace) -> Layout:
-    """The layout, with what the command line says in its place."""
-    given = {name: getattr(args, name) for name in ("dates", "decimal", "thousands") if getattr(args, name)}
-    changed = replace(layout, **given)
-    if changed.decimal == changed.thousands and "thousands" in given:
-        fail(f"--decimal and --thousands are both {changed.decimal!r}: add --decimal , (or .) for the other mark.")
-    return replace(changed, thousands="") if changed.decimal == changed.thousands else changed
+def connect(scratch: Path, settings: Settings) -> "DuckDBPyConnection":
+    """DuckDB with its share of memory; times without an offset are of the settings' zone."""
+    import duckdb
+
+    con = duckdb.connect(config={"memory_limit": f"{MEMORY_MB}MB", "threads": 2, "temp_directory": str(scratch)})
+    con.execute(f"SET TimeZone = '{settings.time_zone}'")
+    return con
+
+
+def read_files(
+    con: "DuckDBPyConnection", names: str, args: Namespace, scratch: Path
+) -> tuple[Opened, Columns, Layout]:
+    """Make the view `file` of all rows; which column is which, and how they are read."""
+    with unchanged(args.files):
+        opened = open_headers(args.files, args.encoding, args.sheet, scratch)
+        layout = with_options(choose_layout(args.layout, opened.header), args)
+        columns = choose_columns(names, opened.header, layout, args.columns, not args.no_order_ids)
+        say("Layout", layout.name)
+        create_file_table(con, opened, args.encoding or layout.encoding, layout.quote, scratch)
+    return opened, columns, layout
 
 
 # --- rows ---
 
 
+@clock("Reading")
+def type_rows(con: "DuckDBPyConnection", opened: Opened, columns: Columns, layout: Layout) -> None:
+    """Make the table typed."""
+    con.execute(typed_sql(columns, opened.header, layout, opened.typed))
+    millions = count(con, "SELECT count(*) FROM typed") / 1e6
+    con.execute(f"SET memory_limit = '{MEMORY_MB + MORE_MB * max(millions - 1, 0):.0f}MB'")
+
+
+@clock("Reading")
 def refuse_unclear_cells(con: "DuckDBPyConnection", opened: Opened, columns: Columns) -> None:
     """Stop at ids that a spreadsheet has cut, and at two currencies' signs in a column."""
     for name in ("order_id", "customer_id"):
@@ -159,6 +177,7 @@ def classify_statuses(
     return BLANK in sold
 
 
+@clock("Grouping")
 def group_rows(con: "DuckDBPyConnection", columns: Columns, layout: Layout, blank_is_sold: bool) -> None:
     """Make the tables orders and lines."""
     con.execute(grouping.LAST_PARTS_SQL)
@@ -195,14 +214,24 @@ def order_documents(con: "DuckDBPyConnection", columns: Columns) -> Iterator[lis
     lines = chain.from_iterable(fetch_rows(con.cursor(), grouping.ITEMS_SQL, 10 * BATCH)) if has_items else ()
     lines_by_key = groupby(lines, key=itemgetter(0))  # sorted by key, as the orders are
     n_orders = count(con, "SELECT count(DISTINCT key) FROM lines WHERE problem IS NULL")
-    with tqdm(total=n_orders, desc="Loading", unit=" orders", disable=None, leave=False) as bar:
+    with bar(range(n_orders), "Loading", " orders") as shown:
         for batch in fetch_documents(con, grouping.documents_sql(grouping.ORDERS_SQL, columns)):
-            if has_items:
-                # the batch first: at its end, zip must not take a key
-                for order, (key, lines_of_key) in zip(batch, lines_by_key, strict=False):
-                    order["items"] = order_items(order["_id"], key, lines_of_key)
+            yield from add_items(batch, lines_by_key) if has_items else [batch]
+            shown.update(len(batch))
+
+
+def add_items(orders: list[dict], lines_by_key: Iterator[tuple[str, Iterator[tuple]]]) -> Iterator[list[dict]]:
+    """The orders with their items, in smaller batches where these are many."""
+    batch, n_lines = [], 0
+    # the orders first: at their end, zip must not take a key
+    for order, (key, lines_of_key) in zip(orders, lines_by_key, strict=False):
+        order["items"] = order_items(order["_id"], key, lines_of_key)
+        batch.append(order)
+        n_lines += len(order["items"])
+        if n_lines >= MOST_LINES:
             yield batch
-            bar.update(len(batch))
+            batch, n_lines = [], 0
+    yield batch
 
 
 def order_items(order_id: str, key: str, lines: Iterator[tuple]) -> list[dict]:

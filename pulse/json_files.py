@@ -27,7 +27,7 @@ def open_json(path: Path, label: str, encoding: str | None, copy: Path) -> Part:
     header: dict[str, int] = {}  # {name: its place}
     others: set[str] = set()
     with opener(path)(path, "rt", encoding=encoding) as text:
-        count = write_rows(copy, (as_row(document, header, others) for document in documents(text, label)))
+        count = write_rows(copy, (as_row(document, header, others) for document in documents(text, label)), label)
     if not header:
         fail(f"{label} holds no document: export it again.")
     if others:

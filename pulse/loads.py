@@ -22,11 +22,20 @@ from pymongo.write_concern import WriteConcern
 
 from common import Settings, fail
 from pulse.database import ReplacedError, Result, retry
+from pulse.origin import IMPORTED, SIMULATED, holds_more, write_origin
+from pulse.progress import clock
+from pulse.records import (
+    COLLECTIONS,
+    RECORDS,
+    STAGING,
+    SWITCH,
+    collection_id,
+    find_switch,
+    load_record,
+    refuse_foreign_collections,
+    refuse_foreign_records,
+)
 
-COLLECTIONS = ("customers", "simulation_truth", "orders")  # what a load replaces, orders last
-RECORDS = "pulse_loads"
-STAGING = "pulse_staging_"  # before the names of new collections until they are in their places
-SWITCH = "switching"  # the _id of the document that makes a load count
 NO_SUCH_COLLECTION = 26  # MongoDB's code
 ABANDONED = timedelta(days=1)  # on a server, another run may still be filling a younger staging collection
 
@@ -41,44 +50,20 @@ class Source(NamedTuple):
     rejects: dict[str, int]
 
 
-# --- records ---
-
-
-def collection_id(db: Database, name: str) -> Any:
-    """What tells this very collection from any other that has, or had, its name."""
-    for found in db.list_collections(filter={"name": name}):
-        return found["info"].get("uuid", name)
-    return name
-
-
-def load_record(db: Database, name: str) -> dict | None:
-    """What script 1 recorded when it wrote this very collection; None for one of another origin."""
-    return db[RECORDS].find_one({"_id": collection_id(db, name)})
-
-
-def refuse_foreign_collections(db: Database) -> None:
-    """Stop where a load would replace documents that script 1 did not write."""
-    for name in set(COLLECTIONS) & set(db.list_collection_names()):
-        record = load_record(db, name)
-        if not record or record["documents"] != db[name].count_documents({}):
-            fail(
-                f"The collection {name} of the database {db.name} holds documents that this script did not "
-                "write, and stays as it is: name another database in MONGO_DB."
-            )
-
-
 # --- the reader's side ---
 
 
 def active_collection(db: Database, name: str) -> Collection:
     """The collection of this name that counts: the one that waits for its rename, if there is one."""
-    switch = db[RECORDS].find_one({"_id": SWITCH}) or {"staging": {}}
+    switch = find_switch(db) or {"staging": {}}
     waiting = switch["staging"].get(name)
     return db[waiting if waiting in db.list_collection_names() else name]
 
 
 def consistent_read(db: Database, settings: Settings, read: Callable[[], Result]) -> Result:
     """What `read` returns, all of it from one load; it is read again where a load ended in between."""
+    if settings.embedded:  # nobody else is there
+        tidy(db, settings)
     names = {settings.orders_collection, settings.customers_collection, *COLLECTIONS}
 
     def read_between_loads() -> Result:
@@ -88,31 +73,57 @@ def consistent_read(db: Database, settings: Settings, read: Callable[[], Result]
             raise ReplacedError
         return result
 
-    return retry(read_between_loads, settings)
+    with clock("Reading"):
+        return retry(read_between_loads, settings)
 
 
 def load_version(db: Database, names: set[str]) -> tuple[dict[str, str], dict | None]:
     """What changes when one of these collections takes the place of another."""
     found = db.list_collections(filter={"name": {"$in": sorted(names)}})
-    return {each["name"]: str(each["info"].get("uuid")) for each in found}, db[RECORDS].find_one({"_id": SWITCH})
+    return {each["name"]: str(each["info"].get("uuid")) for each in found}, find_switch(db)
 
 
 # --- the writer's side ---
 
 
+def prepare(db: Database, settings: Settings) -> None:
+    """Before anything is loaded: stop at what others wrote, and end what a run that was killed has left."""
+    refuse_foreign_records(db)
+    refuse_foreign_collections(db)
+    tidy(db, settings)
+
+
+def tidy(db: Database, settings: Settings) -> None:
+    """Move a complete load that still waits into its place, and drop what killed runs have left."""
+    retry(partial(finish_switch, db), settings)
+    retry(partial(drop_abandoned, db, settings), settings)
+
+
 def load(db: Database, settings: Settings, source: Source) -> dict[str, int]:
     """Put the source's documents in place of the earlier ones; returns {collection: documents}."""
-    retry(partial(drop_abandoned, db, settings), settings)
     staging = {name: f"{STAGING}{name}_{uuid4().hex[:12]}" for name in COLLECTIONS}
     for name, place in staging.items():
         retry(partial(create_staging, db, name, place), settings)
     counts = insert_blocks(db, settings, staging, source.blocks)
-    if counts["orders"] > settings.orders_per_range:  # scripts 2 and 3 will read ranges of customers
+    with clock("Finishing"):
+        finish(db, settings, source, staging, counts)
+    return counts
+
+
+def finish(
+    db: Database, settings: Settings, source: Source, staging: dict[str, str], counts: dict[str, int]
+) -> None:
+    """Make a load count whose documents are all there, and move it into its place."""
+    if counts["orders"] * 10 > settings.orders_per_range:  # scripts 2 and 3 may read ranges of customers
         retry(partial(db[staging["orders"]].create_index, "customer_id"), settings)
     notes = {"origin": source.origin, "left_out": source.rejects}
+    again = source.origin.startswith(SIMULATED) and not holds_more(db, {*COLLECTIONS, RECORDS, *staging.values()})
+    if settings.embedded and not again:  # before this load counts: killed from here on, it is not called simulated
+        write_origin(settings, IMPORTED)
     retry(partial(complete, db, counts, staging, notes), settings)
     retry(partial(finish_switch, db), settings)
-    return counts
+    if settings.embedded and again:  # after what was there before has gone
+        write_origin(settings, SIMULATED)
 
 
 def drop_abandoned(db: Database, settings: Settings) -> None:
@@ -193,7 +204,7 @@ def complete(db: Database, counts: dict[str, int], staging: dict[str, str], note
 
 def finish_switch(db: Database) -> None:
     """Move a complete load that still waits into its place, and forget the one before."""
-    switch = db[RECORDS].find_one({"_id": SWITCH})
+    switch = find_switch(db)
     if not switch:
         return
     for name, place in switch["staging"].items():

@@ -15,11 +15,12 @@ from pymongo.database import Database
 
 from common import Settings, fail, say
 from pulse.columns import parse_mapping, read_columns, to_local_time
-from pulse.currencies import decimals, is_finer, round_half_up
+from pulse.currencies import LARGEST, decimals, is_finer, round_half_up
 from pulse.dates import YEARS, epochs
-from pulse.identity import identify, is_address
-from pulse.loads import active_collection, load_record
+from pulse.identity import hide_addresses, identify, is_address
+from pulse.loads import active_collection
 from pulse.planning import HASHED, NONE, Reading
+from pulse.records import load_record
 from pulse.statuses import BLANK, normalise
 
 NO_DATE, NO_TOTAL, OTHER_CURRENCY = "no readable order_date", "no readable total", "in another currency"
@@ -32,6 +33,7 @@ class Audit(NamedTuple):
     orders: int  # those that are analysed
     fingerprint: int  # the sum of their hashes modulo 2**64: the same for the same orders in any order
     has_buyers: bool  # whether a customer completed one of them
+    others: pd.Series  # where none did: how many there are by what they are
     excluded: pd.DataFrame  # rows, amount of the others, by reason (the index, named check)
 
 
@@ -60,7 +62,15 @@ def read_range(db: Database, reading: Reading, where: dict) -> tuple[pd.DataFram
     excluded = pd.DataFrame({"rows": 1, "amount": orders["amount"]}).groupby(reason, observed=True).sum()
     orders = orders[code < 0].drop(columns="currency").reset_index(drop=True)
     has_buyers = bool((orders["completed"] & orders["customer_id"].notna()).any())
-    return orders, Audit(len(orders), fingerprint(orders), has_buyers, excluded.rename_axis("check"))
+    others = count_kinds(orders[:0] if has_buyers else orders)
+    return orders, Audit(len(orders), fingerprint(orders), has_buyers, others, excluded.rename_axis("check"))
+
+
+def count_kinds(orders: pd.DataFrame) -> pd.Series:
+    """How many of these orders, none of them a customer's completed one, are what."""
+    status = orders["status"].astype(object).map(hide_addresses)
+    kinds = np.select([orders["completed"], orders["amount"] < 0], ["of guests", "below 0"], "not sold: " + status)
+    return pd.Series(kinds, dtype=object).value_counts()
 
 
 def clean(raw: pd.DataFrame, reading: Reading) -> pd.DataFrame:
@@ -73,7 +83,8 @@ def clean(raw: pd.DataFrame, reading: Reading) -> pd.DataFrame:
     for name in orders.select_dtypes("category"):
         orders[name] = relabel(orders[name], named.get(name, lambda text: text or None))
     orders["currency"] = relabel(orders["currency"], str.upper, missing=NONE)
-    exact = (orders["amount"] / reading.unit).replace([np.inf, -np.inf], np.nan)
+    exact = orders["amount"] / reading.unit
+    exact = exact.where(exact.abs() < LARGEST)
     places = np.array([decimals(currency) for currency in orders["currency"].cat.categories], int)
     orders["amount"] = round_half_up(exact, places[orders["currency"].cat.codes])
     orders["finer"] = is_finer(exact, orders["amount"])
@@ -119,17 +130,18 @@ def fingerprint(orders: pd.DataFrame) -> int:
 def add_audits(audits: list[Audit], reading: Reading, settings: Settings) -> Audit:
     """The audit of all ranges, said on the console; stops where too many orders cannot be read, or where no
     customer completed one."""
-    orders, fingerprints, buyers, tables = zip(*audits, strict=True)
-    excluded = pd.concat(tables).groupby(level=0, observed=True).sum()
+    orders, fingerprints, buyers, others, tables = zip(*audits, strict=True)
+    excluded: pd.DataFrame = pd.concat(tables).groupby(level=0, observed=True).sum()
     require_readable(excluded["rows"], sum(orders), reading)
     if not any(buyers):
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in excluded["rows"].items())
+        kinds = [f"{n:,} {kind}" for kind, n in pd.concat(others).groupby(level=0).sum().items()]
+        kinds += [f"{n:,} left out, {reason}" for reason, n in excluded["rows"].items()]
         fail(
-            f"No completed order of a customer lies before {reading.as_of:%Y-%m-%d} in {settings.mongo_db} (left "
-            f"out: {reasons or 'none'}): check --as-of, REPORT_CURRENCY and ORDER_FIELDS, or load some."
+            f"No completed order of a customer lies before {reading.as_of:%Y-%m-%d} in {settings.mongo_db} "
+            f"({'; '.join(kinds)}): check --as-of, REPORT_CURRENCY, ORDER_FIELDS and SOLD_STATUSES, or load some."
         )
     say("Read", f"{sum(orders):,} orders before {reading.as_of:%Y-%m-%d}, {excluded['rows'].sum():,} left out")
-    return Audit(sum(orders), sum(fingerprints) % 2**64, True, excluded)
+    return Audit(sum(orders), sum(fingerprints) % 2**64, True, pd.concat(others), excluded)
 
 
 def require_readable(excluded: pd.Series, analysed: int, reading: Reading) -> None:

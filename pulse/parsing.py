@@ -5,7 +5,8 @@ Numbers are decimals, never doubles, so that a half cent is rounded from what th
 
 import re
 
-DECIMAL = "DECIMAL(38, 12)"  # of an amount
+DECIMAL = "DECIMAL(38, 12)"  # of amounts that are added up
+AMOUNT = "DECIMAL(27, 12)"  # of one, below 10 ** 15: a double has its cents, and any number of them a sum
 PRICE, QUANTITY = "DECIMAL(24, 10)", "DECIMAL(14, 6)"  # of a line: their product is exact, and a DECIMAL
 AMBIGUOUS_DATE = "^[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]"  # 03/04/2025, in March or in April
 ZONE_NAME = r":[0-9]{2}(?:\.[0-9]+)? ?(?:[AaPp][Mm] )?([A-Za-z]{2,5})$"  # BST: Britain's, and Bangladesh's
@@ -74,24 +75,55 @@ def zone_sql(text: str) -> str:
 def number_sql(text: str, decimal: str, thousands: str, kind: str = DECIMAL) -> str:
     """SQL that reads a number with the decimal mark and the thousands separator given, each in its place.
 
-    A currency sign is dropped; (5.00), 5.00- and a minus of U+2212 are negative; any kind of space can
-    separate thousands where a space does.
+    A currency sign is dropped, and spaces beside the number's sign; (5.00), 5.00- and a minus of U+2212 are
+    negative; any kind of space can separate thousands where a space does.
     """
-    group = r"\p{Zs}" if thousands == " " else re.escape(thousands).replace("'", "''")
-    digits = f"[0-9]{{1,3}}({group}[0-9]{{3}})+|[0-9]+" if group else "[0-9]+"
-    number = f"[-+]?({digits})?({re.escape(decimal)}[0-9]*)?([eE][-+]?[0-9]+)?"
-    bare = rf"replace(trim({text}), '{chr(0x2212)}', '-')"
-    bare = rf"regexp_replace({bare}, '^([-+(]?)\p{{Zs}}*{CURRENCY_SIGN}\p{{Zs}}*', '\1')"
-    bare = rf"regexp_replace({bare}, '\p{{Zs}}*{CURRENCY_SIGN}\p{{Zs}}*([-)]?)$', '\1')"
-    bare = rf"regexp_replace({bare}, '^\((.+)\)$', '-\1')"  # accountants'
-    bare = rf"regexp_replace({bare}, '^([^-].*)-$', '-\1')"
+    group, bare = group_pattern(thousands), bare_sql(text)
     plain = f"replace({bare}, '{decimal}', '.')"
     if group:
         plain = f"replace(regexp_replace({bare}, '{group}', '', 'g'), '{decimal}', '.')"
-    read = f"CASE WHEN regexp_full_match({bare}, '{number}') THEN try_cast({plain} AS {kind}) END"
+    is_number = f"regexp_full_match({bare}, '{number_pattern(decimal, group)}')"
+    read = f"CASE WHEN {is_number} THEN try_cast({plain} AS {kind}) END"
     if decimal != ".":
         return read
     return f"CASE WHEN {is_simple_sql(text)} THEN try_cast({text} AS {kind}) ELSE {read} END"
+
+
+def group_pattern(thousands: str) -> str:
+    """The thousands separator as a pattern."""
+    return r"\p{Zs}" if thousands == " " else re.escape(thousands).replace("'", "''")
+
+
+def number_pattern(decimal: str, group: str) -> str:
+    """The pattern of a number with such marks."""
+    digits = f"[0-9]{{1,3}}({group}[0-9]{{3}})+|[0-9]+" if group else "[0-9]+"
+    return f"[-+]?({digits})?({re.escape(decimal)}[0-9]*)?([eE][-+]?[0-9]+)?"
+
+
+def bare_sql(text: str) -> str:
+    """SQL that gives a number's text with a minus in front, where it is negative, and without a currency sign."""
+    bare = rf"replace(trim({text}), '{chr(0x2212)}', '-')"
+    bare = rf"regexp_replace({bare}, '^([-+(]?)\p{{Zs}}*{CURRENCY_SIGN}?\p{{Zs}}*', '\1')"
+    bare = rf"regexp_replace({bare}, '\p{{Zs}}*{CURRENCY_SIGN}?\p{{Zs}}*([-)]?)$', '\1')"
+    bare = rf"regexp_replace({bare}, '^\((.+)\)$', '-\1')"  # accountants'
+    return rf"regexp_replace({bare}, '^([^-].*)-$', '-\1')"
+
+
+def unread_sql(text: str, decimal: str, thousands: str) -> str:
+    """SQL that says of which kind a text is that number_sql does not read, and never the text."""
+    group, beside = group_pattern(thousands), r"[-+()\p{Pd}\p{Sc}\p{Sm}\p{Zs}]*"
+    number = number_pattern(decimal, group)
+    kinds = {
+        r"[-+]?(nan|inf|infinity|\x{221E})": "no finite number",
+        "[^0-9]*": "no digit",
+        number: "too large",
+        r".*\p{L}.*": "letters",
+        f"{beside}{number}{beside}": "an unclear sign",
+    }
+    cases = (
+        f"WHEN regexp_full_match({bare_sql(text)}, '{kind}', 'i') THEN '{words}'" for kind, words in kinds.items()
+    )
+    return f"CASE {' '.join(cases)} ELSE 'another mark' END"
 
 
 def is_simple_sql(text: str) -> str:

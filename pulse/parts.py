@@ -3,9 +3,12 @@
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+
+from common import fail
 
 HEADER_ROWS = 20  # among these, the header is looked for
+LONGEST_ROW = 2_000_000  # characters; DuckDB's own limit, in bytes
 
 
 class Part(NamedTuple):
@@ -35,12 +38,24 @@ def find_header(rows: Sequence[Sequence[str]]) -> int | None:
     return next((n for n, cells in enumerate(filled) if cells >= least), None)
 
 
-def write_rows(path: Path, rows: Iterable[Sequence[str | None]]) -> int:
-    """Write a CSV that DuckDB reads, without a header; returns how many rows there are."""
+def write_rows(path: Path, rows: Iterable[Sequence[str | None]], label: str, first: int = 1) -> int:
+    """Write a CSV that DuckDB reads, without a header; returns how many rows there are.
+
+    A row that is too long stops the script, with its number (`first` is the first one's) and the label.
+    """
     count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         for row in rows:
-            writer.writerow(row or [""])  # a line that is blank would be no row
+            if writer.writerow(row or [""]) > LONGEST_ROW:  # a line that is blank would be no row
+                refuse_long(label, first + count)
             count += 1
     return count
+
+
+def refuse_long(label: str, row: int) -> NoReturn:
+    """Say that this row is too long to be one of an order."""
+    fail(
+        f"row {row} of {label} has over {LONGEST_ROW:,} characters: is a quotation mark not closed there? "
+        "Correct it, or leave the longest column out of the export."
+    )

@@ -1,9 +1,10 @@
 """What will be read of the orders in MongoDB, decided before the first one is read.
 
-One pass of the server counts the orders by currency, status and year. What it finds says which currency, which
-statuses are sales, which dates are far from all others, and from when the shop is looked at.
+One pass of the server counts the orders by currency, status and half-year. What it finds says which currency,
+which statuses are sales, which dates are far from all others, and from when the shop is looked at.
 """
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -18,13 +19,17 @@ from pulse.currencies import decimals
 from pulse.database import read_session
 from pulse.dates import LONGEST_GAP, YEARS, epochs, kept_span, order_dates
 from pulse.identity import find_key, hash_address, is_address
-from pulse.loads import RECORDS, active_collection
-from pulse.ranges import split_by_customer
+from pulse.loads import active_collection
+from pulse.ranges import count_processes, split_by_customer
+from pulse.records import RECORDS
+from pulse.start import command
 from pulse.statuses import BLANK, general_words, normalise, sold_words, user_words
 
 NONE = "none"  # in place of a currency that is missing, or of a status where no order has one
 HASHED = "customer ids are addresses: the tables show a keyed hash in place of each"
 SHOWN = 3  # orders that are named
+USUAL_LINES = 3  # of an order: where there are more, fewer orders fit into memory
+HALF_A_YEAR = 180 * 86_400_000  # milliseconds
 DAYS_OF_1970 = datetime(1970, 1, 3)  # later than its first midnight anywhere
 
 Span = tuple[pd.Timestamp, pd.Timestamp]
@@ -61,7 +66,8 @@ def plan_reading(
     are none, or their currency or what a status means is unclear."""
     collection, fields = active_collection(db, settings.orders_collection), order_fields(settings)
     dates, in_cents = order_dates(settings), amounts_in_cents(settings)
-    counts = count_orders(collection, fields, dates, settings)
+    counts = count_orders(collection, fields, dates, settings, items)
+    per_range = range_size(counts["rows"].sum(), counts["lines"].sum(), settings)
     key, addresses = find_key(db, settings, RECORDS), bool(counts["addresses"].any())
     if addresses:
         hash_address("", key)  # stops where there is no key
@@ -71,13 +77,10 @@ def plan_reading(
     blank, words = choose_sold_words(counts, settings)
     first, last = choose_span(collection, fields, counts, keep_odd_dates, settings)
     span = first.normalize(), last.normalize() + pd.Timedelta(days=1)
-    labels = ("customer_id", "status", "currency", *(("channel", "country") if items else ()))
-    types = dict.fromkeys(labels, "label") | {"order_date": "date", "total": "double"}
-    types |= {"sold": "flag"} if counts["says_sold"].any() else {}
     return Reading(
         collection=collection.name,
         fields=fields,
-        types=types | ({"items": "items"} if items else {}),
+        types=choose_types(counts, items),
         dates=dates,
         unit=10 ** decimals(currency) if in_cents else 1,
         time_zone=settings.time_zone,
@@ -88,7 +91,7 @@ def plan_reading(
         as_of=as_of or span[1],
         addresses=addresses,
         key=key,
-        ranges=split_by_customer(collection, fields, settings.orders_per_range, addresses),
+        ranges=split_by_customer(collection, fields, per_range, addresses),
     )
 
 
@@ -112,20 +115,31 @@ def amounts_in_cents(settings: Settings) -> bool:
 # --- what the server counts ---
 
 
-def count_orders(collection: Collection, fields: dict[str, str], dates: str, settings: Settings) -> pd.DataFrame:
+def range_size(orders: float, lines: float, settings: Settings) -> int:
+    """How many orders a range may have, so that all processes together hold RANGE_ORDERS of them, or as many
+    lines as these usually have."""
+    room = settings.orders_per_range / max(1.0, lines / orders / USUAL_LINES)
+    return math.ceil(room if orders <= room else room / count_processes(settings))
+
+
+def count_orders(
+    collection: Collection, fields: dict[str, str], dates: str, settings: Settings, items: bool = False
+) -> pd.DataFrame:
     """One row per currency (upper case), word (of the status), says_sold (whether the field sold is a boolean)
-    and year (missing without a readable date): rows, addresses (whether a customer id is one), first and last
-    (order_date in UTC)."""
+    and half_year (missing without a readable date): rows, lines (where `items` are counted, else 0), addresses
+    (whether a customer id is one), first and last (order_date in UTC)."""
     sold, customer, when = f"${fields['sold']}", f"${fields['customer_id']}", usual_date(fields, dates, settings)
+    lines = f"${fields['items']}"
     is_text, at = {"$eq": [{"$type": customer}, "string"]}, {"$indexOfBytes": [customer, "@"]}
     key = {
         "currency": convert("string", fields["currency"]),
         "status": convert("string", fields["status"]),
         "says_sold": {"$eq": [{"$type": sold}, "bool"]},
-        "year": {"$year": when},
+        "half_year": {"$floor": {"$divide": [{"$toLong": when}, HALF_A_YEAR]}},
     }
     sums = {
         "rows": {"$sum": 1},
+        "lines": {"$sum": {"$cond": [{"$isArray": lines}, {"$size": lines}, 0]} if items else 0},
         "addresses": {"$max": {"$cond": [is_text, {"$gte": [at, 0]}, {"$literal": False}]}},
         "first": {"$min": when},
         "last": {"$max": when},
@@ -135,7 +149,7 @@ def count_orders(collection: Collection, fields: dict[str, str], dates: str, set
     if not found:
         fail(
             f"The collection {settings.orders_collection} in the database {settings.mongo_db} is empty: run "
-            "1_data_generation.py first, or name another database in MONGO_DB."
+            f"{command('1_data_generation.py')} first, or name another database in MONGO_DB."
         )
     counts = pd.DataFrame([row.pop("_id") | row for row in found]).fillna({"currency": "", "status": ""})
     counts["currency"] = [text.upper() or NONE for text in counts["currency"]]
@@ -159,6 +173,14 @@ def usual_date(fields: dict[str, str], dates: str, settings: Settings) -> dict:
 
 
 # --- what follows from it ---
+
+
+def choose_types(counts: pd.DataFrame, items: bool) -> dict[str, str]:
+    """{our name: type} of what is read of an order, as in read_columns."""
+    labels = ("customer_id", "status", "currency", *(("channel", "country") if items else ()))
+    types = dict.fromkeys(labels, "label") | {"order_date": "date", "total": "double"}
+    types |= {"sold": "flag"} if counts["says_sold"].any() else {}
+    return types | ({"items": "items"} if items else {})
 
 
 def choose_currency(rows: pd.Series, wanted: str) -> str:
@@ -188,7 +210,7 @@ def choose_span(
     collection: Collection, fields: dict[str, str], counts: pd.DataFrame, keep_odd_dates: bool, settings: Settings
 ) -> tuple[pd.Timestamp, pd.Timestamp]:
     """The first and the last order_date (local time) that is analysed; says which orders are far from them."""
-    spans = counts.groupby("year").agg(first=("first", "min"), last=("last", "max"), rows=("rows", "sum"))
+    spans = counts.groupby("half_year").agg(first=("first", "min"), last=("last", "max"), rows=("rows", "sum"))
     if spans.empty:
         fail(
             f"No order in {settings.orders_collection} has a date in the field {fields['order_date']}: name it in "

@@ -4,6 +4,7 @@ Everything the scripts compute of orders is a sum over customers, so what is sum
 """
 
 import math
+import sys
 from collections.abc import Callable
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -16,14 +17,16 @@ import pandas as pd
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.collection import Collection
 from pymongo.database import Database
-from tqdm import tqdm
 
 from common import ROOT, Settings, fail, read_settings
 from pulse.database import SERVER_TIMEOUT_S, connect, primary_database, read_session
 from pulse.dates import to
 from pulse.identity import NOBODY, hide_addresses
+from pulse.progress import bar
+from pulse.start import typed
 
 SAMPLE = 400  # orders per range, to find its bounds
+MOST_PROCESSES = 4  # unless WORKERS says so: each takes about 0.2 GB beside its orders
 
 RangeTask = Callable[[Database, dict], Any]  # what is computed of one range: task(db, filter)
 
@@ -101,21 +104,33 @@ def concat_by_customer(tables: list[pd.DataFrame], settings: Settings) -> pd.Dat
 # --- who goes through them ---
 
 
+def count_processes(settings: Settings) -> int:
+    """How many processes of this computer share the ranges: as WORKERS says, else one for each core, up to
+    MOST_PROCESSES; 1 where the workers are a Dask cluster's, each with memory of its own."""
+    if settings.workers:
+        return int(settings.workers) if settings.workers.isdecimal() else 1
+    from joblib import cpu_count
+
+    return min(cpu_count(), MOST_PROCESSES)
+
+
 def map_ranges(task: RangeTask, db: Database, settings: Settings, ranges: list[dict]) -> list:
-    """[task(db, range) for each]: here one after the other, or shared among the WORKERS through joblib.
+    """[task(db, range) for each]: here, or shared among processes or a Dask cluster's WORKERS through joblib.
 
     The task and what it returns are pickled: functions of a script travel by value, those of pulse by
     name, and workers get the package.
     """
-    if len(ranges) == 1 or not settings.workers:
-        return [task(db, where) for where in tqdm(ranges, "Reading", unit="range", disable=None, leave=False)]
+    workers = settings.workers or str(count_processes(settings))
+    if len(ranges) == 1 or workers == "1":
+        return [task(db, where) for where in bar(ranges, "Reading", "range")]
     address = embedded_address(db) if settings.embedded else ""
-    return run_in_parallel([(run_on_worker, address, db.name, task, where) for where in ranges], settings.workers)
+    return run_in_parallel([(run_on_worker, address, db.name, task, where) for where in ranges], workers)
 
 
 def run_in_parallel(calls: list[tuple], workers: str) -> list:
     """What each (function, *arguments) returns, from so many processes, or a Dask scheduler at this address."""
     from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky import get_reusable_executor
 
     faults: tuple[type[Exception], ...] = (OSError, RuntimeError, ValueError)
     try:
@@ -129,10 +144,15 @@ def run_in_parallel(calls: list[tuple], workers: str) -> list:
             send_package(cluster)
             config = {"backend": "dask", "client": cluster}
         with parallel_config(**config):
-            return Parallel(batch_size=1)(delayed(function)(*arguments) for function, *arguments in calls)
+            found = Parallel(batch_size=1, return_as="generator")(delayed(call[0])(*call[1:]) for call in calls)
+            results = [result for result, _ in zip(found, bar(calls, "Reading", "range"), strict=True)]
+        if workers.isdecimal():
+            get_reusable_executor().shutdown()  # idle processes would keep their memory
+        return results
     except ImportError:
         fail(
-            f"WORKERS={workers} is the address of a Dask scheduler, and Dask is missing: pip install distributed."
+            f"WORKERS={workers} is the address of a Dask scheduler, and Dask is missing: run "
+            f"{typed(sys.executable, '-m', 'pip', 'install', 'distributed')}."
         )
     except faults as error:
         said = hide_addresses(str(error))

@@ -4,6 +4,7 @@ from pulse.identity import NOBODY
 from pulse.layouts import ITEM_TEXTS, NUMBERS, ORDER_TEXTS, Columns, Layout, is_by_line
 from pulse.parsing import (
     AMBIGUOUS_DATE,
+    AMOUNT,
     DECIMAL,
     OFFSET,
     PRICE,
@@ -12,6 +13,7 @@ from pulse.parsing import (
     id_sql,
     number_sql,
     sign_sql,
+    unread_sql,
     zone_sql,
 )
 
@@ -57,8 +59,7 @@ def typed_sql(columns: Columns, header: list[str], layout: Layout, typed_file: b
     named = {name: cells[name][0] if name in cells else "NULL::VARCHAR" for name in TEXTS}
     named |= {f"{name}_{n}": cell for name in NUMBERS for n, cell in enumerate(cells.get(name, ()))}
     read = {name: read_sql(name, layout, typed_file) for name in named if name not in TEXTS}
-    unread = [f"WHEN {part} IS NOT NULL AND {number} IS NULL THEN {name_sql(part.rpartition('_')[0], columns)}"
-              for part, number in read.items()]  # fmt: skip
+    unread = [unread_case(part, number, columns, layout) for part, number in read.items()]
     date_text = "order_date"
     if "order_time" in columns:  # a workbook's date has a midnight
         date_text = "regexp_replace(order_date, ' 00:00:00$', '') || coalesce(' ' || order_time, '')"
@@ -95,6 +96,13 @@ def read_sql(name: str, layout: Layout, typed_file: bool) -> str:
     return f"coalesce({read})"
 
 
+def unread_case(part: str, number: str, columns: Columns, layout: Layout) -> str:
+    """A case for a text of this column, such as amount_0, that is no number: the column's name, and what it is."""
+    kind = unread_sql(part, layout.decimal, layout.thousands)
+    name = name_sql(part.rpartition("_")[0], columns)
+    return f"WHEN {part} IS NOT NULL AND {number} IS NULL THEN {name} || ': ' || {kind}"
+
+
 def quote(text: str) -> str:
     """The text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"
@@ -116,18 +124,19 @@ def cell_sql(position: int) -> str:
 
 
 def kind_of(name: str) -> str:
-    """The type of a column of numbers."""
-    return {"unit_price": PRICE, "quantity": QUANTITY}.get(name, DECIMAL)
+    """The type in which a column of numbers is read."""
+    return {"unit_price": PRICE, "quantity": QUANTITY}.get(name, AMOUNT)
 
 
 def sum_sql(name: str, read: dict[str, str]) -> str:
     """The file's columns that make up a number of ours, added up; NULL where all are blank."""
     parts = [number for part, number in read.items() if part.rpartition("_")[0] == name]
+    kind = kind_of(name).replace(AMOUNT, DECIMAL)
     if len(parts) < 2:
-        return f"{parts[0] if parts else 'NULL'}::{kind_of(name)}"
+        return f"{parts[0] if parts else 'NULL'}::{kind}"
     return f"CASE WHEN coalesce({', '.join(parts)}) IS NOT NULL THEN " + " + ".join(
         f"coalesce({part}, 0)" for part in parts
-    ) + f" END::{kind_of(name)}"  # fmt: skip
+    ) + f" END::{kind}"  # fmt: skip
 
 
 def somebody_sql(name: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from common import fail
-from pulse.parts import HEADER_ROWS, Part, find_header
+from pulse.parts import HEADER_ROWS, LONGEST_ROW, Part, find_header
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -42,7 +42,7 @@ def open_text(path: Path, label: str, encoding: str | None) -> Part:
     if not found:
         fail(f"{label} has no header in its first {HEADER_ROWS} rows: export it again, with the columns' names.")
     _, separator, top, lines, header = max(found)
-    if "\ufffd" in "".join(header):
+    if {"\ufffd", "\0"} & set("".join(header)):
         refuse_encoding(label, encoding)
     shown = bool(sep_line)
     quoted = separator != "\t" or tabs_quoted(text, len(header))
@@ -95,6 +95,7 @@ def header_by(separator: str, text: str) -> tuple | None:
 
 def read_fields(text: TextIO, separator: str, quoted: bool, strict: bool = False) -> "Reader":
     """Python's csv.reader: a list of texts for each row, [] for a blank line."""
+    csv.field_size_limit(LONGEST_ROW if strict else SAMPLE // 2)  # a header is shorter
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     return csv.reader(text, delimiter=separator, quoting=quoting, strict=strict)  # type: ignore[arg-type]
 

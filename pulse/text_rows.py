@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
 from common import fail
-from pulse.parts import Part, write_rows
+from pulse.parts import LONGEST_ROW, Part, refuse_long, write_rows
 from pulse.text_files import CHUNK, known_encoding, opener, read_fields, refuse_encoding, swallows
+
+PADDING = bytes(64)  # disks and copies leave at least 512
 
 if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -35,10 +37,10 @@ def read_text(
         rows = store(con, con.read_csv(escape(str(part.path)), **dialect(part)))
         if all_accounted_for(rows, part, lines):
             return rows
-    except duckdb.InvalidInputException:
+    except (duckdb.InvalidInputException, duckdb.NotImplementedException):
         pass  # Python's csv knows the row
     copy = scratch / f"{uuid4()}.csv"
-    count = write_rows(copy, refereed_rows(part))
+    count = write_rows(copy, refereed_rows(part), part.label, part.top + 2)
     return read_copy(con, part, copy, count)
 
 
@@ -60,6 +62,7 @@ def dialect(part: Part) -> dict:
 def read_copy(con: "DuckDBPyConnection", part: Part, copy: Path, count: int) -> "DuckDBPyRelation":
     """The rows of a copy that write_rows made: so many. Documents may end early."""
     plain = dialect(Part("", "text", copy, part.header)) | {"header": False, "lineterminator": r"\r\n"}
+    plain["max_line_size"] = 4 * LONGEST_ROW  # bytes
     if part.kind == "json":
         plain |= {"null_padding": True, "parallel": False}
     rows = store(con, con.read_csv(str(copy), **plain))
@@ -80,7 +83,7 @@ def as_utf8(part: Part, encoding: str, scratch: Path) -> tuple[Part, int]:
     known = part.encoding
     if known in ("", "utf-8", "utf-8-sig"):
         with suppress(UnicodeDecodeError):
-            return part, count_lines(part.path)
+            return part, count_lines(part.path, part.label)
         known = "" if known else known_encoding(b"", encoding)
     if not known:
         refuse_encoding(part.label, part.encoding)
@@ -93,16 +96,22 @@ def as_utf8(part: Part, encoding: str, scratch: Path) -> tuple[Part, int]:
             shutil.copyfileobj(text, out, CHUNK)
     except UnicodeError:
         refuse_encoding(part.label, known)
-    return part._replace(path=copy), count_lines(copy)
+    return part._replace(path=copy), count_lines(copy, part.label)
 
 
-def count_lines(path: Path) -> int:
-    """The number of lines, without blank ones at the end; a file that is not UTF-8 raises UnicodeDecodeError."""
+def count_lines(path: Path, label: str) -> int:
+    """The number of lines, without blank ones at the end; a file that is not UTF-8 raises UnicodeDecodeError.
+
+    Bytes of 0 in place of text, which a crash or a copy that broke off leaves, stop the script.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = pending = 0
     with opener(path)(path, "rb") as file:
         while chunk := file.read(CHUNK):
             decoder.decode(chunk)
+            if PADDING in chunk:
+                line = lines + pending + chunk[: chunk.index(PADDING)].count(b"\n") + 1
+                fail(f"{label} has bytes of 0 in place of text in line {line}: it is damaged, export it again.")
             if body := chunk.rstrip(b"\r\n"):
                 lines += pending + body.count(b"\n")
                 pending = 0
@@ -152,7 +161,9 @@ def refereed_rows(part: Part) -> Iterator[list[str]]:
                     refuse_quotes(part.label, row)
                 yield fields[:columns]
                 row += 1
-        except csv.Error:
+        except csv.Error as error:
+            if "limit" in str(error):
+                refuse_long(part.label, row)
             refuse_quotes(part.label, row)
 
 

@@ -28,12 +28,12 @@ hypothesis.settings.load_profile("steady")
 SCRIPTS = ("1_data_generation.py", "2_data_analysis.py", "3_churn_model.py")
 SHARED_LOG = ROOT.parent / "shared" / "data" / "cdnow_sample.csv"
 VARIABLES = tuple(field.name.upper() for field in dataclasses.fields(Settings))
+NO_SETTINGS = dict.fromkeys(VARIABLES, "") | {"WORKERS": "1"}  # starting processes takes seconds; goes before .env
 
 
 def environment(data_dir: Path, **variables: str) -> dict[str, str]:
     """The environment of a script: these settings, and none of the developer's."""
-    blank = dict.fromkeys(VARIABLES, "")  # goes before .env too
-    return os.environ | blank | {"DATA_DIR": str(data_dir)} | variables
+    return os.environ | NO_SETTINGS | {"DATA_DIR": str(data_dir)} | variables
 
 
 def run(script: str, *args: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess:
@@ -168,9 +168,9 @@ def uri(tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture
 def clean_environment(monkeypatch, tmp_path) -> None:
-    """No setting but DATA_DIR, which is tmp_path."""
-    for name in VARIABLES:
-        monkeypatch.setenv(name, "")
+    """No setting but DATA_DIR, which is tmp_path, and WORKERS."""
+    for name, value in NO_SETTINGS.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
 
 

@@ -33,7 +33,8 @@ def load(files: Path | Sequence[Path], *options: str, **settings: str) -> Loaded
     """The documents of the file or files, with these options and settings."""
     paths = [files] if isinstance(files, Path) else files
     args = parse_options("--import", *map(str, paths), *options)
-    with open_import(args, Settings(**settings), lambda: KEY) as found:
+    beside = {"data_dir": str(paths[0].parent)}
+    with open_import(args, Settings(**beside | settings), lambda: KEY) as found:
         source = as_source(found)
         blocks = list(source.blocks)
     assert source.origin == f"imported from {', '.join(path.name for path in paths)}"

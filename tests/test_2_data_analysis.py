@@ -7,6 +7,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from bson import Decimal128
 from conftest import ROOT, environment, load_csv, make_orders
@@ -16,7 +17,7 @@ from pandas.testing import assert_frame_equal
 from pymongo import MongoClient
 
 from common import read_settings
-from pulse.columns import ARROW
+from pulse.columns import ITEMS
 from pulse.exports import write_csv
 from pulse.identity import hash_address
 from pulse.loads import Source, load
@@ -45,7 +46,7 @@ NOBODYS_HOME = pd.Series(index=pd.Index([], dtype="str"), dtype="category")
 def with_items(orders: pd.DataFrame) -> pd.DataFrame:
     """The orders with the columns that the drivers need: nothing is known of them."""
     nothing = pd.Series(index=orders.index, dtype="category")
-    items = pd.Series([[]] * len(orders), dtype=pd.ArrowDtype(ARROW["items"]))
+    items = pd.Series([[]] * len(orders), dtype=pd.ArrowDtype(ITEMS))
     return orders.assign(country=nothing, channel=nothing, items=items)
 
 
@@ -201,9 +202,20 @@ def spread(analysis, shop: list[tuple], places: int = 2) -> list[list[float]]:
     """What each item of each order brings; an order is (amount, [(quantity, unit_price)])."""
     orders = make_orders(*(("a", "2024-01-01", amount) for amount, _ in shop))
     items = [[{"category": "x", "quantity": n, "unit_price": each} for n, each in lines] for _, lines in shop]
-    orders["items"] = pd.Series(items, dtype=pd.ArrowDtype(ARROW["items"]))
+    orders["items"] = pd.Series(items, dtype=pd.ArrowDtype(ITEMS))
     revenue = analysis.revenue_by_line(orders, places).groupby("order")["revenue"]
     return [list(map(float, revenue.get_group(row).round(places))) for row in range(len(shop))]
+
+
+def test_memory_grows_with_the_lines_of_an_order_not_with_their_square(analysis):
+    orders = make_orders(("a", "2024-01-01", 9.0))
+    items = [[{"category": "x", "quantity": 1, "unit_price": 1.0}] * 6_000]
+    orders["items"] = pd.Series(items, dtype=pd.ArrowDtype(ITEMS))
+    orders = orders.assign(month=0, country=None, channel="web")
+    pool = pa.default_memory_pool()
+    before = pool.max_memory()
+    analysis.driver_sums(orders, pd.Series(["France"], ["a"], dtype="category"))
+    assert pool.max_memory() - before < 50_000_000  # 6,000 times 6,000 lines are 800 MB
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_too_little_history_gets_a_sentence(churn, capsys):
         (49, "Only 49 of 100 customers churned within the horizon"),
         (52, "Only 48 of 100 customers stayed"),
         (10, "load about 5 times as many customers"),
-        (0, "load customers of both kinds"),
+        (0, "load both kinds of customers"),
         (100, "Only 0 of 100 customers stayed"),
     ],
 )

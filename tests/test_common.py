@@ -1,29 +1,25 @@
-"""common.py: the settings, the console, and what the command line may hold."""
+"""common.py: the settings and the console."""
 
 import ast
 import dataclasses
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from argparse import ArgumentTypeError
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 import pytest
 from conftest import VARIABLES
 
 from common import (
     ROOT,
     Settings,
-    as_of_parser,
     fail,
+    fold,
     int_between,
-    iso_date,
-    parse_arguments,
     read_settings,
 )
 
@@ -145,9 +141,24 @@ def test_data_dir_is_relative_to_the_folder_of_the_scripts(tmp_path):
     assert Settings(data_dir=str(tmp_path)).data_path == tmp_path
 
 
+def test_data_dir_may_begin_with_a_home(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # Windows
+    assert Settings(data_dir="~/shop data").data_path == tmp_path / "shop data"
+    assert Settings(data_dir="~").data_path == tmp_path
+    assert Settings(data_dir="a~b").data_path == ROOT / "a~b"
+    with pytest.raises(SystemExit) as stopped:
+        _ = Settings(data_dir="~no-such-user/data").data_path
+    assert stopped.value.code == 2
+    assert "DATA_DIR=~no-such-user/data names a home that is not known" in capsys.readouterr().err
+
+
 def test_the_time_zone_is_one_of_the_iana_names(capsys):
     assert Settings().time_zone == ZoneInfo("UTC")
     assert Settings(report_timezone="Pacific/Auckland").time_zone == ZoneInfo("Pacific/Auckland")
+    for name in ("pacific/auckland", "PACIFIC/AUCKLAND"):
+        assert Settings(report_timezone=name).time_zone == ZoneInfo("Pacific/Auckland")
+    assert Settings(report_timezone="utc").time_zone == ZoneInfo("UTC")
     for wrong in ("Mars/Olympus", "../etc/passwd", "Europe", "/", "\0"):  # Europe is a folder of zones
         with pytest.raises(SystemExit) as stopped:
             _ = Settings(report_timezone=wrong).time_zone
@@ -175,29 +186,23 @@ def test_a_failure_is_one_sentence_on_stderr(capsys):
     assert capsys.readouterr() == ("", "Error: This is wrong: do that.\n")
 
 
-def test_ctrl_c_is_one_word_and_no_traceback():
-    code = "import os, signal, common; common.run(lambda: os.kill(os.getpid(), signal.SIGINT))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "Stopped.\n")
+def test_a_line_is_folded_to_fit_a_terminal():
+    line = "Noted     " + "left out 3 of 903 orders, over 365 days from all others (x0, x1, x2): --keep-odd-dates"
+    assert fold(line, 10, 200) == (
+        "Noted     left out 3 of 903 orders, over 365 days from all others (x0, x1, x2):\n"
+        "          --keep-odd-dates"
+    )
+    table = "Month     2024-01         83 orders           1,234.50 refunds              0.00"
+    assert fold(table, 10, 80) == table
+    path = f"Saved     {'/very/long' * 12}"
+    assert fold(path, 10, 80).split() == path.split()
+    lines = fold(line, 10, 60).splitlines()
+    assert all(len(each) <= 60 and (each.startswith(" " * 10) or each is lines[0]) for each in lines)
+    assert fold("Read      1 order", 10, 1) == "Read      1 order"
+    assert fold(f"{table}\n{line}", 10, 80) == f"{table}\n{fold(line, 10, 80)}"
 
 
-# --- the command line ---
-
-
-def test_a_date_is_written_year_month_day():
-    assert iso_date("2024-02-29") == pd.Timestamp("2024-02-29")
-    for wrong in (
-        "2023-02-29",
-        "31.12.2025",
-        "2025-1-1",
-        "20250101",
-        "1850-01-01",
-        "2025-12-31 10:00",
-        "today",
-        "",
-    ):
-        with pytest.raises(ArgumentTypeError, match="is no date like 2025-12-31"):
-            iso_date(wrong)
+# --- what settings and options may hold ---
 
 
 def test_whole_numbers_have_bounds():
@@ -206,22 +211,3 @@ def test_whole_numbers_have_bounds():
     for wrong in ("1", "11", "-3", "2.0", "two", "", "²"):
         with pytest.raises(ArgumentTypeError, match="is no whole number from 2 to 10"):
             parse(wrong)
-
-
-@pytest.mark.parametrize("args", [["--as-of", "soon"], ["--no-such-option"], ["more"]])
-def test_a_wrong_command_line_is_one_sentence(monkeypatch, capsys, args):
-    monkeypatch.setattr("sys.argv", ["script.py", *args])
-    with pytest.raises(SystemExit) as stopped:
-        parse_arguments(as_of_parser("What it does."))
-    assert stopped.value.code == 2
-    error = capsys.readouterr().err
-    assert error.startswith("Error: ")
-    assert error.endswith(" (--help lists the options).\n")
-    assert error.count("\n") == 1
-
-
-def test_as_of_is_a_day_or_left_out(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["script.py"])
-    assert parse_arguments(as_of_parser("What it does.")).as_of is None
-    monkeypatch.setattr("sys.argv", ["script.py", "--as-of", "2024-03-01"])
-    assert parse_arguments(as_of_parser("What it does.")).as_of == pd.Timestamp("2024-03-01")

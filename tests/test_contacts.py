@@ -1,5 +1,8 @@
 """Whom to contact: the list, its reasons and segments, and the profit curve are what they say."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ from conftest import AS_OF, HORIZON, make_orders
 from pulse.contacts import REASONS, Campaign, contact_list, profit_curve, reasons, segments_of
 from pulse.exports import manifest_row, read_manifest, save, write_manifest_row
 from pulse.orders import fingerprint
+from pulse.start import typed
 
 # --- the list ---
 
@@ -72,7 +76,8 @@ def test_segments_are_those_of_the_same_orders_or_none(tmp_path, capsys):
     customers = pd.Index(["007", "=NA", "NA"], name="customer_id")
     mine = run_of("3_churn_model.py", orders, AS_OF)
     assert segments_of(customers, mine, tmp_path).isna().all()
-    assert "run 2_data_analysis.py on the same orders, with --as-of 2025-01-01" in capsys.readouterr().out
+    advice = typed(Path(sys.argv[0]).with_name("2_data_analysis.py"), "--as-of", "2025-01-01")
+    assert f"{advice} on the same orders" in capsys.readouterr().out
     segments = {"007": "Champions", "=NA": "Promising", "NA": "At Risk"}
     rfm = pd.DataFrame({"customer_id": list(segments), "segment": list(segments.values())})
     save(tmp_path, {"rfm_analysis": rfm}, {}, run_of("2_data_analysis.py", orders[::-1], AS_OF))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.currencies import FINEST, decimals, is_finer, round_half_up
+from pulse.currencies import FINEST, as_text, decimals, is_finer, round_half_up
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,14 @@ def test_finer_is_what_rounding_changes_and_no_noise_of_doubles():
     rounded = round_half_up(amounts, 2)
     assert is_finer(amounts, rounded).tolist() == [True, True, True, False, False, False, False]
     assert rounded.isna().tolist() == amounts.isna().tolist()
+
+
+@pytest.mark.parametrize(
+    ("amount", "places", "text"),
+    [
+        *((1234.5, 2, "1,234.50"), (-0.5, 0, "-0"), (999999999999999, 0, "999,999,999,999,999")),
+        *((1e15, 2, "1e+15"), (-1.23456789e22, 2, "-1.23457e+22"), (1e300, 0, "1e+300"), (np.nan, 2, "nan")),
+    ],
+)
+def test_an_amount_is_shown_with_the_digits_that_it_has(amount, places, text):
+    assert as_text(amount, places) == text

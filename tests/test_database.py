@@ -1,8 +1,25 @@
 """pulse/database.py: the connection, its errors in words, and what is tried again."""
 
+import dataclasses
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from urllib.parse import unquote_plus
+
 import pytest
+from conftest import SCRIPTS, run
 from pymongo import ReadPreference
-from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError, WriteError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteError,
+)
 
 from common import Settings
 from pulse.database import (
@@ -17,6 +34,7 @@ from pulse.database import (
     retry,
     server_label,
 )
+from pulse.loads import COLLECTIONS, Source, consistent_read, load
 
 SERVER = Settings(mongo_uri="mongodb://host/")
 
@@ -56,6 +74,27 @@ def test_the_database_is_the_one_that_the_settings_name(settings):
         assert found.read_preference == ReadPreference.PRIMARY
         assert found.client.write_concern.document == {"w": "majority"}
         assert found.client.options.server_selection_timeout == 15
+
+
+@pytest.mark.parametrize("script", ["generation", "analysis", "churn"])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        *((name, "that MongoDB keeps for itself") for name in ("admin", "Config", "LOCAL")),
+        *((name, "is no name for a database") for name in ("$external", "ü" * 32)),
+    ],
+)
+def test_a_database_of_mongodbs_own_is_refused_before_anything_else(
+    request, clean_environment, monkeypatch, capsys, tmp_path, script, name, says
+):
+    monkeypatch.setenv("MONGO_DB", name)
+    monkeypatch.setattr("sys.argv", ["script.py"])
+    with pytest.raises(SystemExit) as stopped:
+        request.getfixturevalue(script).main()
+    assert stopped.value.code == 2
+    assert f"MONGO_DB={name} " in (said := capsys.readouterr().err)
+    assert says in said
+    assert list(tmp_path.iterdir()) == []  # no MongoDB was started
 
 
 def test_an_error_of_mongodb_ends_the_script_with_a_sentence(settings, capsys):
@@ -153,3 +192,115 @@ def test_a_lost_connection_is_told_from_other_errors():
     ]
     assert all(map(is_connection_lost, lost))
     assert not any(map(is_connection_lost, other))
+
+
+# --- a connection that falls silent ---
+
+SECOND = "socketTimeoutMS=1000"
+SILENT = "does not answer any more: the connection has fallen silent (socketTimeoutMS is 1000)."
+
+
+@pytest.mark.parametrize(
+    ("uri", "seconds"),
+    [
+        ("mongodb://host/", 300),
+        ("mongodb://host/?retryWrites=true&w=majority", 300),
+        ("mongodb://host/?socketTimeoutMS=2000", 2),
+        ("mongodb://host/?w=1&sockettimeoutms=2000", 2),
+        ("mongodb://host/?socketTimeoutMS=0", None),
+    ],
+)
+def test_a_silence_ends_after_300_seconds_or_what_the_address_says(uri, seconds):
+    with connect(uri, Settings(mongo_uri=uri)) as client:
+        assert client.options.pool_options.socket_timeout == seconds
+
+
+def test_the_embedded_server_may_take_its_time():
+    with connect("mongodb://host/", Settings()) as client:
+        assert client.options.pool_options.socket_timeout is None
+
+
+def test_who_has_waited_out_a_silence_is_not_made_to_wait_again(capsys):
+    def wait_for(seconds: float) -> None:
+        time.sleep(seconds)
+        raise NetworkTimeout("timed out")
+
+    impatient = Settings(mongo_uri="mongodb://host/?socketTimeoutMS=100")
+    with pytest.raises(NetworkTimeout):
+        retry(partial(wait_for, 0.1), impatient)
+    assert capsys.readouterr().out == ""
+    assert retry(action_that_fails(NetworkTimeout("while connecting, say")), impatient) == 2
+
+
+@contextmanager
+def proxy(uri: str, most: int) -> Iterator[str]:
+    """The address of a proxy before a Unix socket, which forwards so many bytes each way, and then none."""
+    left = {"there": most, "back": most}
+
+    def pump(way: str, source: socket.socket, to: socket.socket) -> None:
+        with suppress(OSError):  # the other end is gone
+            while (chunk := source.recv(4096)) and left[way] > 0:
+                left[way] -= len(chunk)
+                to.sendall(chunk)
+        threading.Event().wait()  # silent, and open
+
+    def accept() -> None:
+        while True:
+            client, server = listener.accept()[0], socket.socket(socket.AF_UNIX)
+            server.connect(unquote_plus(uri.removeprefix("mongodb://")))
+            for way, source, to in (("there", client, server), ("back", server, client)):
+                threading.Thread(target=pump, args=(way, source, to), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"mongodb://127.0.0.1:{listener.getsockname()[1]}/?directConnection=true"
+
+
+def shop(rows: int) -> Source:
+    """About a kB a document."""
+    return Source(
+        "a shop", iter([{name: [{"_id": n, "text": "x" * 1000} for n in range(rows)] for name in COLLECTIONS}]), {}
+    )
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_connection_that_falls_silent_half_way_ends_with_a_sentence(uri, db, settings, reading, capsys):
+    """While orders are read, and while they are loaded; well before the driver or we would try it all again."""
+    load(db, settings, shop(1000))
+    with proxy(uri, 500_000) as address:
+        silent = dataclasses.replace(settings, mongo_uri=f"{address}&{SECOND}")
+        began = time.monotonic()
+        with pytest.raises(SystemExit) as stopped, database(silent) as through:
+            if reading:
+                consistent_read(through, silent, lambda: list(through["orders"].find()))
+            else:
+                load(through, silent, shop(1000))
+        assert time.monotonic() - began < 4
+    said = capsys.readouterr()
+    assert (stopped.value.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert SILENT in said.err
+    assert db["orders"].count_documents({}) == 1000
+
+
+@pytest.mark.slow
+def test_scripts_1_and_2_over_a_connection_that_falls_silent(uri, db, tmp_path):
+    before = run(SCRIPTS[0], "--customers", "1000", data_dir=tmp_path, MONGO_URI=uri, MONGO_DB="test")
+    assert before.returncode == 0
+    for script in SCRIPTS[:2]:
+        with proxy(uri, 2_000_000) as address:
+            done = run(script, data_dir=tmp_path, MONGO_URI=f"{address}&{SECOND}", MONGO_DB="test")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert SILENT in done.stderr
+    assert run(SCRIPTS[1], data_dir=tmp_path, MONGO_URI=uri, MONGO_DB="test").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_sum_that_takes_longer_than_the_limit_is_told_how_to_get_more(uri, db, settings, capsys):
+    db["orders"].insert_one({})
+    sleep = {"$function": {"body": "function() { sleep(3000) }", "args": [], "lang": "js"}}
+    impatient = dataclasses.replace(settings, mongo_uri=f"{uri}/?{SECOND}")
+    with pytest.raises(SystemExit), database(impatient) as here:
+        consistent_read(here, impatient, lambda: list(here["orders"].aggregate([{"$project": {"n": sleep}}])))
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "a greater socketTimeoutMS in MONGO_URI lets sums take longer" in said.err

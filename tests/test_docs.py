@@ -2,12 +2,14 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import SCRIPTS, VARIABLES
 
 from common import ROOT
+from pulse.start import typed
 
 DICTIONARY = (ROOT / "docs" / "KPI_Dictionary.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,7 +49,10 @@ def test_the_dictionary_draws_the_segment_grid_as_it_is(analysis):
 def test_readme_shows_what_the_scripts_print(shop):
     folder, printed = shop
     said = "".join(printed[script] for script in SCRIPTS).replace(str(folder), "data")
+    for script in SCRIPTS:
+        said = said.replace(typed(sys.executable, ROOT / script), f".venv/bin/python {script}")
     assert said in README
+    assert max(map(len, said.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

@@ -317,7 +317,7 @@ def test_a_disk_that_is_full_leaves_the_loaded_orders(small_disk):
         fill(left)
         done = run(GENERATE, "--customers", "40000", "--seed", "2", data_dir=folder)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-        assert done.stderr.startswith("Error: The embedded MongoDB")
+        assert done.stderr.startswith("Error: The embedded MongoDB has no room left for its files in")
         (folder / "filler").unlink()
         assert summary(folder) == before
     assert run(GENERATE, "--customers", CUSTOMERS, "--seed", "2", data_dir=folder).returncode == 0

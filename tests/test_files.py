@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from opened import SECRET, read, refusal, texts
 
+from pulse.files import unchanged
+
 HEADER = "order_id,customer_id,order_date,amount\n"
 PLAIN = b"order_id,amount\n1,5\n"
 
@@ -138,12 +140,50 @@ def test_other_spreadsheets_are_refused_with_what_to_do(tmp_path, capsys, name):
         ("no_parquet.parquet", HEADER.encode()),
         ("no_gzip.csv.gz", HEADER.encode()),
         ("no_gzip.json.gz", HEADER.encode()),
-        ("cut.csv.gz", gzip.compress((HEADER * 9_000).encode())[:-20]),
-        ("late.csv.gz", gzip.compress((HEADER * 90_000).encode())[:-20]),
-        ("damaged.csv.gz", gzip.compress(HEADER.encode())[:12] + b"\xff" * 20),
+        ("cut.csv.gz", gzip.compress((HEADER * 9_000).encode(), mtime=0)[:-20]),
+        ("late.csv.gz", gzip.compress((HEADER * 90_000).encode(), mtime=0)[:-20]),
+        ("damaged.csv.gz", gzip.compress(HEADER.encode(), mtime=0)[:12] + b"\xff" * 20),
     ],
 )
 def test_a_file_that_cannot_be_opened_gets_a_sentence(tmp_path, capsys, name, content):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     assert f"{tmp_path / name} cannot be read (" in refusal(capsys, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl.gz", "a.xlsx"])
+def test_a_row_beyond_all_measure_is_named_in_files_of_every_kind(tmp_path, capsys, name):
+    long, file = f"{SECRET}{'x' * 2_100_000}", tmp_path / name
+    if name.endswith("xlsx"):  # other programs write longer cells than Excel's 32,767 characters
+        pd.DataFrame({"order_id": ["1", "LONG"], "amount": ["5", "5"]}).to_excel(tmp_path / "b.xlsx", index=False)
+        with ZipFile(tmp_path / "b.xlsx") as box, ZipFile(file, "w") as copy:
+            for part in box.namelist():
+                copy.writestr(part, box.read(part).replace(b"LONG", long.encode()))
+    else:
+        content = f'{{"order_id":"1"}}\n{{"order_id":"{long}"}}'.encode()
+        file.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    row = 3 if name.endswith("xlsx") else 2
+    assert f"row {row} of {file}" in (said := refusal(capsys, file))
+    assert "has over 2,000,000 characters" in said
+
+
+@pytest.mark.parametrize("change", ["grows", "shrinks", "goes", "is replaced"])
+def test_a_file_that_changes_while_it_is_read_stops_the_script(tmp_path, capsys, change):
+    file, other, third = tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.csv"
+    for path in (file, other, third):
+        path.write_bytes(PLAIN)
+    with unchanged([other, file]):
+        pass
+    with pytest.raises(SystemExit) as stopped, unchanged([other, file]):
+        if change == "grows":
+            file.write_bytes(PLAIN + b"2,5\n")
+        elif change == "shrinks":
+            file.write_bytes(PLAIN[:-4])
+        elif change == "goes":
+            file.unlink()
+        else:
+            third.replace(file)
+    assert stopped.value.code == 2
+    assert (
+        f"{file} changed while it was read: run this again when it is written whole.\n" in capsys.readouterr().err
+    )

@@ -18,7 +18,7 @@ from common import Settings
 from pulse.grouping import SUPERSEDED
 from pulse.identity import hash_address, identify
 from pulse.import_report import REPEATED
-from pulse.importing import open_import
+from pulse.importing import MOST_LINES, as_source, open_import
 
 STATUS = "order_id,customer_id,order_date,amount,status\n"
 SECRET = "nobody's business"  # in rows: no message has it
@@ -83,8 +83,8 @@ OF_A_ROW = [
     (HEADER + f"1,{SECRET},1970-01-01,5\n", "row 2 (unreadable order_date)"),
     (HEADER + f"1,{SECRET},2024-07-01 00:30:00 BST,5\n",
      "row 2 (order_date ends with the abbreviation of a time zone"),
-    (HEADER + f'1,{SECRET},2024-01-01,"1,234.5"\n', "row 2 (unreadable amount)"),
-    (HEADER + f"1,a@example.com,2024-01-01,{SECRET}\n", "row 2 (unreadable amount)"),
+    (HEADER + f'1,{SECRET},2024-01-01,"1,234.5"\n', "row 2 (unreadable amount: another mark)"),
+    (HEADER + f"1,a@example.com,2024-01-01,{SECRET}\n", "row 2 (unreadable amount: no digit)"),
     (HEADER + f"1,{SECRET},2024-01-01,\n", "row 2 (no amount)"),
     (HEADER + f"{SECRET},a,2024-01-01,5\n2,a,2024-01-01,5\n{SECRET},b,2024-01-02,6\n",
      "row 4 (order_id of another order"),
@@ -123,10 +123,10 @@ def test_a_few_unusable_rows_are_counted_and_many_need_a_word(tmp_path, capsys):
         tmp_path, HEADER + "\n".join([*good, "a,b,soon,5", "b,b,soon,5", "c,b,2024-01-01,five"])
     )
     assert len(orders) == 57
-    assert left_out == {"unreadable order_date": 2, "unreadable amount": 1}
+    assert left_out == {"unreadable order_date": 2, "unreadable amount: no digit": 1}
     printed = capsys.readouterr().out
     assert "2 of 60 rows: unreadable order_date (row 59, 60)" in printed
-    assert "1 of 60 rows: unreadable amount (row 61)" in printed
+    assert "1 of 60 rows: unreadable amount: no digit (row 61)" in printed
 
     text = HEADER + "\n".join([*good[:-1], "a,b,soon,5", "b,b,soon,5", "c,b,2024-01-01,five"])
     assert_stops(tmp_path, capsys, text, "3 of 59 rows")
@@ -511,3 +511,16 @@ def test_a_text_in_a_typed_file_is_read_by_the_marks_given(tmp_path, amount, tot
             load(file, *options)
     else:
         assert [order["total"] for order in load(file, *options).orders] == [total]
+
+
+def test_orders_of_many_lines_come_in_small_batches(tmp_path):
+    """Memory holds a batch, whose lines count, not only its orders."""
+    lines = "".join(f"{order},A,2024-01-01,1,5.00\n" for order in range(30) for _ in range(2_000))
+    (tmp_path / "orders.csv").write_text(LINES + lines)
+    args = parse_options("--import", str(tmp_path / "orders.csv"))
+    with open_import(args, Settings(), lambda: KEY) as found:
+        sizes = [
+            sum(len(order["items"]) for order in block.get("orders", ())) for block in as_source(found).blocks
+        ]
+    assert sum(sizes) == 60_000
+    assert max(sizes) <= MOST_LINES + 2_000

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +17,9 @@ import pytest
 from conftest import ROOT, SCRIPTS, environment, run
 from pymongo import MongoClient
 
-from pulse.mongod import FILES_IN_USE, choose_endpoint, describe_failure, embedded_mongod, find_mongod, start, stop
+from common import Settings
+from pulse.database import database
+from pulse.mongod import CLOSING_TIMEOUT_S, choose_endpoint, embedded_mongod, find_mongod, start, stop
 
 GENERATE, ANALYSE, CHURN = SCRIPTS
 PATIENCE_S = 15  # how long a mongod may take to end, on a busy computer
@@ -97,6 +101,13 @@ def temporary(monkeypatch, tmp_path) -> Iterator[Path]:  # tmp_path comes first:
             os.kill(left_behind, signal.SIGKILL)
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short path, as a socket needs one."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
 # --- while the block lasts ---
 
 
@@ -175,15 +186,150 @@ def test_a_script_waits_for_the_end_of_another(tmp_path):
     assert error.startswith(b"Error: The collection orders")  # it got as far as the empty database
 
 
-def test_a_mongod_that_does_not_start_is_described_in_its_own_last_words(tmp_path):
-    log = tmp_path / "log"
-    log.write_text('{"s":"I"}\n{"s":"E", "why": "no"}\n{"s":"W"}\n')
-    assert '/bin/mongod) does not start: {"s":"E", "why": "no"} - set MONGO_URI' in describe_failure(
-        1, "/bin/mongod", log
-    )
-    log.write_text("")
-    assert "does not start" in describe_failure(1, "/bin/mongod", log)
-    assert "in use by another script" in describe_failure(FILES_IN_USE, "/bin/mongod", log)
+def make_file(path: Path) -> None:
+    path.write_text("orders")
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as end:
+        end.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    "make", [make_file, make_socket, os.mkfifo, lambda path: path.symlink_to("nowhere"), lambda p: p.symlink_to(p)]
+)
+def test_what_stands_in_the_place_of_the_folder_stays_and_gets_a_sentence(short, make, capsys):
+    make(short / "mongodb")
+    before = (short / "mongodb").lstat()
+    with pytest.raises(SystemExit) as stopped, embedded_mongod(short / "mongodb"):
+        pass
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"Error: {short / 'mongodb'} is no folder that can be used (")
+    assert said.endswith("): move it elsewhere, or set DATA_DIR.\n")
+    assert (short / "mongodb").lstat() == before
+
+
+@pytest.mark.parametrize("data", ["file", "file/data", "link/data"])
+def test_a_data_folder_that_lies_in_a_file_gets_a_sentence(short, data, capsys):
+    make_file(short / "file")
+    (short / "link").symlink_to("file")
+    with pytest.raises(SystemExit) as stopped, database(Settings(data_dir=str(short / data))):
+        pass
+    said = capsys.readouterr().err
+    assert (stopped.value.code, said.count("\n")) == (2, 1)
+    assert said.startswith(f"Error: The folder {short / data} cannot be written to (")
+
+
+def test_a_link_to_a_folder_is_a_folder(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "mongodb").symlink_to("elsewhere")
+    with embedded_mongod(tmp_path / "mongodb"):
+        assert (tmp_path / "elsewhere" / "mongod.lock").exists()
+
+
+def test_no_temporary_folder_gets_a_sentence(short, tmp_path, monkeypatch, capsys):
+    gone = short / "gone"
+    gone.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(gone))  # chosen when it was still there
+    gone.rmdir()
+    with pytest.raises(SystemExit), embedded_mongod(tmp_path / "mongodb"):
+        pass
+    assert "There is no temporary folder (No such file or directory): free space" in capsys.readouterr().err
+
+
+# --- one that was stopped, or does not end ---
+
+SOON_S = 5  # after Ctrl-C
+
+WRITE = """
+import sys
+from common import Settings
+from pulse.database import database
+from pulse.loads import Source, load
+def blocks():
+    for n in range(10**6):
+        yield {"orders": [{"_id": n * 1000 + i, "text": "x" * 500} for i in range(1000)]}
+        print(n, flush=True)
+settings = Settings(data_dir=sys.argv[1])
+with database(settings) as db:
+    load(db, settings, Source("simulated", blocks(), {}))
+"""
+WAIT = """
+import sys
+from common import Settings
+from pulse.database import database
+with database(Settings(data_dir=sys.argv[1])) as db:
+    db.t.insert_many([{"text": "x" * 500} for n in range(3000)])
+    with db.client.start_session() as session:
+        for n in range(10**6):
+            list(db.t.find(session=session, batch_size=100))
+            print(n, flush=True)
+"""
+
+
+@pytest.mark.parametrize("program", [WRITE, pytest.param(WAIT, marks=pytest.mark.slow)])
+def test_ctrl_c_ends_a_script_whose_mongod_was_stopped(tmp_path, program):
+    """SIGSTOP while it waits for an answer, then SIGINT: it ends soon, and so does mongod, in good order."""
+    folder = tmp_path / "mongodb"
+    with started("-c", program, str(tmp_path)) as script:
+        assert [script.stdout.readline() for _ in range(3)] == [b"0\n", b"1\n", b"2\n"]
+        (mongod,) = filter(is_mongod, processes_of(folder))
+        os.kill(mongod, signal.SIGSTOP)
+        time.sleep(0.5)
+        script.send_signal(signal.SIGINT)
+        assert script.wait(timeout=SOON_S) in (-signal.SIGINT, 128 + signal.SIGINT, 1)
+    assert processes_of(folder) == []
+    assert ended_in_good_order(folder)
+
+
+@pytest.mark.parametrize(
+    "send",
+    [os.kill, pytest.param(lambda pid, number: os.killpg(os.getpgid(pid), number), marks=pytest.mark.slow)],
+)
+def test_a_mongod_that_was_stopped_is_closed_in_good_order(tmp_path, send):
+    """Alone, or with its watchdog."""
+    folder = tmp_path / "mongodb"
+    with embedded_mongod(folder):
+        (mongod,) = filter(is_mongod, processes_of(folder))
+        send(mongod, signal.SIGSTOP)
+        began = time.monotonic()
+    assert time.monotonic() - began < SOON_S
+    assert processes_of(folder) == []
+    assert ended_in_good_order(folder)
+
+
+def test_a_mongod_that_was_stopped_ends_though_its_script_was_killed(tmp_path):
+    folder = tmp_path / "mongodb"
+    with holding(folder) as script:
+        (mongod,) = filter(is_mongod, processes_of(folder))
+        os.kill(mongod, signal.SIGSTOP)
+        script.kill()
+    assert wait_until(lambda: not processes_of(folder))
+    assert ended_in_good_order(folder)
+
+
+DEAF = ("sh", "-c", "trap '' TERM; while :; do sleep 1; done", "--dbpath")
+
+
+@pytest.mark.slow
+def test_what_does_not_end_is_killed_after_30_seconds(tmp_path):
+    """A program that ignores SIGTERM stands for a mongod that hangs."""
+    process = start([*DEAF, str(tmp_path)], tmp_path / "log", tmp_path)
+    assert wait_until(lambda: len(processes_of(tmp_path)) == 3)  # it, its watchdog and who waits for the pipe
+    began = time.monotonic()
+    stop(process)
+    assert CLOSING_TIMEOUT_S <= time.monotonic() - began < CLOSING_TIMEOUT_S + 2
+    assert processes_of(tmp_path) == []
+
+
+def test_another_ctrl_c_kills_what_does_not_end(tmp_path):
+    process = start([*DEAF, str(tmp_path)], tmp_path / "log", tmp_path)
+    assert wait_until(lambda: len(processes_of(tmp_path)) == 3)
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        stop(process)
+    assert wait_until(lambda: not processes_of(tmp_path))
 
 
 # --- where the script is ended ---

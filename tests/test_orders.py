@@ -1,6 +1,6 @@
 """pulse/orders.py: every type of id, amount and time that MongoDB may hold, and what counts as revenue."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -9,7 +9,7 @@ from conftest import make_orders, read_all
 
 from common import read_settings
 from pulse.identity import hash_address
-from pulse.orders import Audit, add_audits, read_customers, read_range
+from pulse.orders import add_audits, read_customers, read_range
 from pulse.planning import plan_reading
 
 DAY = datetime(2024, 3, 5, 12)
@@ -107,6 +107,34 @@ def test_orders_of_which_none_can_be_used_get_a_sentence(db, capsys, order, says
         read_all(db)
     assert stopped.value.code == 2
     assert says in capsys.readouterr().err
+
+
+def test_where_nobody_completed_an_order_the_sentence_says_what_there_is(db, capsys):
+    """By status, each range of customers by itself."""
+    row = {"customer_id": "a", "order_date": DAY, "total": 1.0}
+    statuses = [*["cancelled"] * 30, *["voided"] * 20, *["paid"] * 3]
+    orders = [row | {"customer_id": f"c{n}", "status": status} for n, status in enumerate(statuses)]
+    orders[50:] = [order | {"customer_id": None} for order in orders[50:]]
+    late = {"order_date": DAY + timedelta(days=2), "status": "paid"}
+    db.orders.insert_many(
+        [*orders, row | {"total": -2.0, "status": "paid"}, row | late, row | {"total": "?", "status": "paid"}]
+    )
+    with pytest.raises(SystemExit):
+        read_all(db, pd.Timestamp(DAY) + pd.Timedelta(days=1))
+    said = capsys.readouterr().err
+    what = "1 below 0; 30 not sold: cancelled; 20 not sold: voided; 3 of guests"
+    left_out = "1 left out, no readable total; 1 left out, on or after as_of"
+    assert f"in test ({what}; {left_out}): check --as-of, REPORT_CURRENCY" in said
+
+
+@pytest.mark.parametrize("total", [1e15, -1e15, 1e300, -1e308])
+def test_an_amount_that_leaves_no_digit_for_cents_is_none(db, total):
+    """It would be all that totals show."""
+    row = {"customer_id": "a", "order_date": DAY}
+    db.orders.insert_many([row | {"total": total}, *(row | {"total": 9.9e14} for _ in range(30))])
+    orders, audit, _ = read_all(db)
+    assert (orders["amount"] == 9.9e14).all()
+    assert audit.excluded["rows"].to_dict() == {"no readable total": 1}
 
 
 def test_several_currencies_are_refused_or_one_is_chosen(db, monkeypatch, capsys):
@@ -330,7 +358,7 @@ def test_a_fingerprint_stays_below_2_to_the_64(db, settings):
     db.orders.insert_one({"customer_id": "a", "order_date": DAY, "total": 1.0})
     reading = plan_reading(db, settings, None)
     _, audit = read_range(db, reading, {})
-    large = Audit(audit.orders, 2**64 - 1, True, audit.excluded)
+    large = audit._replace(fingerprint=2**64 - 1)
     assert add_audits([large, large], reading, settings).fingerprint == 2**64 - 2
 
 

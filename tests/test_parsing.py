@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.parsing import AMBIGUOUS_DATE, CUT_ID, OFFSET, PRICE, QUANTITY, date_sql, id_sql, number_sql, zone_sql
+from pulse.parsing import (
+    AMBIGUOUS_DATE,
+    AMOUNT,
+    CUT_ID,
+    OFFSET,
+    PRICE,
+    QUANTITY,
+    date_sql,
+    id_sql,
+    number_sql,
+    unread_sql,
+    zone_sql,
+)
 
 
 @pytest.fixture(scope="module")
@@ -212,12 +224,50 @@ def test_decimal_marks_and_thousands_separators(con, text, decimal, thousands, n
         ("1 23,50", ",", " ", None),
         ("--5", ".", "", None),
         ("(-5)", ".", "", None),
+        ("(€5.00)", ".", "", "-5"),
+        ("€ (5.00)", ".", "", "-5"),
+        ("(5.00) €", ".", "", "-5"),
+        ("( 5.00 )", ".", "", "-5"),
+        ("- 5.00", ".", "", "-5"),
+        ("5.00 -", ".", "", "-5"),
+        ("5.00 €-", ".", "", "-5"),
+        ("\u2212 5.00", ".", "", "-5"),
+        ("(1.234,50)", ",", ".", "-1234.5"),
         ("$$5", ".", "", None),
         ("€", ".", "", None),
     ],
 )
 def test_signs_and_spaces_around_a_number(con, text, decimal, thousands, number):
     assert evaluate(con, number_sql("cell", decimal, thousands), text) == (number and Decimal(number))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("5.00 CR", "letters"), ("5.00DR", "letters"), ("USD 5", "letters"), ("US$5", "letters"),
+        ("0x10", "letters"), ("1e308*10", "letters"), ("2 for 1", "letters"),
+        ("(-5)", "an unclear sign"), ("--5", "an unclear sign"), ("(5", "an unclear sign"),
+        ("-5-", "an unclear sign"),
+        ("\u20135.00", "an unclear sign"), ("\uff0d5", "an unclear sign"), ("-(5.00)", "an unclear sign"),
+        ("5,00", "another mark"), ("-1,234.50", "another mark"), ("5%", "another mark"), ("1_000", "another mark"),
+        ("1e400", "too large"), ("-1e400", "too large"), ("(9e15)", "too large"), ("1e15", "too large"),
+        ("$1000000000000000.00", "too large"), ("1" * 50, "too large"),
+        ("nan", "no finite number"), ("-Infinity", "no finite number"), ("INF", "no finite number"),
+        ("\u221e", "no finite number"),
+        ("five", "no digit"), ("-", "no digit"), ("()", "no digit"), ("five 'o clock; --", "no digit"),
+    ],
+)  # fmt: skip
+def test_what_is_no_amount_is_told_by_its_kind(con, text, kind):
+    """Never by its text; and what reads as negative is, or nothing is guessed."""
+    assert evaluate(con, number_sql("cell", ".", "", AMOUNT), text) is None
+    assert evaluate(con, unread_sql("cell", ".", ""), text) == kind
+
+
+def test_amounts_end_where_a_double_would_lose_cents(con):
+    assert evaluate(con, number_sql("cell", ".", "", AMOUNT), "-999999999999999.99") == Decimal(
+        "-999999999999999.99"
+    )
+    assert evaluate(con, unread_sql("cell", ".", ","), "1,000,000,000,000,000") == "too large"
 
 
 def test_a_factor_times_a_factor_is_exact(con):

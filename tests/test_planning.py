@@ -99,6 +99,32 @@ def test_orders_far_from_all_others_are_named_and_left_out(db, capsys, n):
     assert "365 days" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("at", ["2062-03-01", "1931-05-05"])
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", None])
+def test_odd_dates_do_not_move_as_of_whatever_they_are(db, at, form):
+    """Three orders decades from 900 others, as dates and as texts; --as-of goes first."""
+    days = [pd.Timestamp("2023-01-01") + pd.Timedelta(days=n) for n in range(900)] + [pd.Timestamp(at)] * 3
+    insert(db, *[{"order_date": day.strftime(form) if form else day.to_pydatetime()} for day in days])
+    orders, _, reading = read_all(db)
+    assert (len(orders), reading.as_of) == (900, pd.Timestamp("2025-06-19"))
+    refuse_quiet_end(reading)
+    assert orders["order_date"].min() == pd.Timestamp("2023-01-01")
+    orders, _, reading = read_all(db, pd.Timestamp("2025-01-01"))
+    assert (len(orders), reading.as_of) == (731, pd.Timestamp("2025-01-01"))
+    _, _, reading = read_all(db, keep_odd_dates=True)
+    assert reading.as_of == pd.Timestamp("2062-03-02" if at > "2025" else "2025-06-19")
+
+
+def test_a_gap_inside_a_leap_year_is_seen(db):
+    """From the first day of 2024 to its last are 365 days."""
+    first, last = datetime(2024, 1, 1, 8), datetime(2024, 12, 31, 9)
+    insert(db, *[{"order_date": first}] * 9, {"order_date": last})
+    orders, _, reading = read_all(db)
+    assert (len(orders), reading.as_of) == (9, pd.Timestamp("2024-01-02"))
+    db.orders.update_one({"order_date": last}, {"$set": {"order_date": datetime(2024, 12, 31, 8)}})
+    assert len(read_all(db)[0]) == 10
+
+
 def test_an_as_of_after_the_last_order_is_a_quiet_month_or_nothing_to_learn_from(db, capsys):
     insert(db, {})
     reading = plan_reading(db, read_settings(), pd.Timestamp("2024-03-06"))

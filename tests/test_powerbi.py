@@ -171,7 +171,7 @@ def truth(shop, tables) -> dict[str, float]:
         "Average order value": by_month["gross"] / by_month["orders"],
         "Active customers": by_month["active_customers"],
     }
-    net, orders = number(r"net revenue ([\d,.]+):"), number(r"([\d,]+) orders are completed")
+    net, orders = number(r"net revenue ([\d,.]+):"), number(r"([\d,]+) orders completed")
     complete = cohorts[cohorts["cell_state"] == "complete"]
     gaps = complete["retention_rate"] * complete["cohort_size"]
     moved = rfm["previous_segment"].notna() & (rfm["segment"] != rfm["previous_segment"])

@@ -62,8 +62,8 @@ def test_a_row_has_every_column_and_no_fault(typed):
          "order_date reads in two ways: add --dates day-first or month-first"),
         (("1", "a", "2024-07-01 00:30 BST", "5"),
          "order_date ends with the abbreviation of a time zone: write an offset, such as +01:00"),
-        (("1", "a", "2024-01-31", "five"), "unreadable amount"),
-        (("1", "a", "2024-01-31", "nan"), "unreadable amount"),
+        (("1", "a", "2024-01-31", "five"), "unreadable amount: no digit"),
+        (("1", "a", "2024-01-31", "nan"), "unreadable amount: no finite number"),
         (("1", "a", "2024-01-31", ""), None),  # the order may have it on another row
     ],
 )  # fmt: skip
@@ -93,7 +93,7 @@ def test_a_fault_names_our_column_and_the_files(typed):
     assert faults == [
         "no order_id (Nr)",
         "unreadable order_date (Datum)",
-        "unreadable line_total (Ware + Porto)",
+        "unreadable line_total (Ware + Porto): no digit",
         "order_date (Datum) reads in two ways: add --dates day-first or month-first",
     ]
     assert name_sql("status", {"status": ("Etat d'une commande",)}) == "'status (Etat d''une commande)'"

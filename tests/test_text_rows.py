@@ -2,9 +2,13 @@
 
 import csv
 import gzip
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 from opened import SECRET, read, refusal, texts
+
+from pulse.parts import LONGEST_ROW
 
 HEADER = "nr,name,amount\n"
 
@@ -107,3 +111,83 @@ def test_a_copy_holds_every_line_break(tmp_path):
     assert read(tmp_path / "a.csv")[1][1:] == [
         (0, n, one, name or None, x) for n, (one, name, x) in enumerate(rows, 3)
     ]
+
+
+# --- what DuckDB itself would drop, or say in its own words ---
+
+LINES = [f"{n},b,1\n" for n in range(900)]
+
+
+def write(path: Path, content: bytes) -> Path:
+    """A file as its name says: plain, .gz or .zip."""
+    if path.suffix == ".zip":
+        with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1) as box:
+            box.writestr("a.csv", content)
+    else:
+        path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zip"])
+@pytest.mark.parametrize(
+    ("place", "size", "mark"),
+    [(900, 33_000_000, ""), (450, 33_000_000, ""), (900, 33_000_000, '"'), (450, 3_000_000, '"')],
+)
+def test_a_row_beyond_all_measure_is_named(tmp_path, capsys, name, place, size, mark):
+    """At the end of a file, DuckDB drops one of over 32 MB."""
+    row = f"900,{mark}{SECRET}{'x' * size}{mark},1\n"
+    content = HEADER + "".join([*LINES[:place], row, *LINES[place:]])
+    file = write(tmp_path / name, content.encode())
+    said = refusal(capsys, file)
+    assert f"row {place + 2} of {file}" in said
+    assert "has over 2,000,000 characters: is a quotation mark not closed there?" in said
+    for advice in ("parallel", "max_line_size", "Exception"):
+        assert advice not in said
+
+
+def test_many_long_fields_are_a_long_row_too(tmp_path, capsys):
+    names = ",".join(f"x{n}" for n in range(30))
+    long = f",{'x' * 80_000}" * 30
+    (tmp_path / "a.csv").write_text(f"{HEADER.strip()},{names}\n1,b,2{',' * 30}\n1,b,2{long}\n")
+    assert f"row 3 of {tmp_path / 'a.csv'} has over 2,000,000 characters" in refusal(capsys, tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("blank", ["", "\n"])
+def test_a_long_row_within_measure_is_read(tmp_path, blank):
+    """Blank lines call for Python's csv, whose own limit is lower."""
+    text = '"é' * (LONGEST_ROW // 4)
+    with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as file:
+        file.write(HEADER + blank)
+        csv.writer(file).writerow(("1", text, "2"))
+    assert texts(tmp_path / "a.csv")[-1] == ("1", text, "2")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zip"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("size", [128, 40 << 20])
+@pytest.mark.parametrize("place", [900, 450])
+def test_bytes_of_0_in_place_of_text_are_named(tmp_path, capsys, name, encoding, size, place):
+    """As a crash, or a copy that broke off, leaves them: to DuckDB, much of it is a part of an id, or nothing."""
+    if size > 128 and (name, encoding) != ("a.csv", "utf-8"):
+        size = 1 << 20
+    content = (HEADER + "".join(LINES[:place])).encode(encoding) + bytes(size)
+    content += "".join(LINES[place:]).encode(encoding.replace("16", "16-le"))
+    file = write(tmp_path / name, content)
+    said = refusal(capsys, file)
+    assert f"has bytes of 0 in place of text in line {place + 2}: it is damaged, export it again." in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_bytes_of_0_in_the_header_are_another_encoding(tmp_path, capsys, encoding):
+    (tmp_path / "a.csv").write_bytes((HEADER + LINES[0]).encode(encoding))
+    assert "cannot be read as UTF-8: add --encoding" in refusal(capsys, tmp_path / "a.csv")
+    assert texts(tmp_path / "a.csv", encoding=encoding) == [("0", "b", "1")]
+
+
+@pytest.mark.parametrize(
+    ("end", "says"),
+    [("900,b", "row 902 of {file} has 2 fields"), ('900,"b', "row 902 of {file} has a quotation mark")],
+)
+def test_a_file_that_ends_in_a_row_is_not_whole(tmp_path, capsys, end, says):
+    (tmp_path / "a.csv").write_text(HEADER + "".join(LINES) + end)
+    assert says.format(file=tmp_path / "a.csv") in refusal(capsys, tmp_path / "a.csv")

@@ -1,0 +1,76 @@
+"""Where an import keeps what exceeds memory: a private folder beside the data, gone at its end."""
+
+import errno
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from common import fail, say
+
+PREFIX = "import-"
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+FULL_WORDS = ("No space left", "File too large", "quota exceeded", "not enough space", "max_temp_directory_size")
+
+
+@contextmanager
+def scratch_folder(data: Path) -> Iterator[Path]:
+    """A folder in `data` that only this user can enter, for as long as the block lasts.
+
+    What a killed script left in `data` is removed first. Where nothing can be written there (a look with
+    --check, a load into a server), the folder is the system's temporary one. A full disk stops the script.
+    """
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(data)
+        place = tempfile.TemporaryDirectory(prefix=PREFIX, dir=data)
+    except OSError as error:
+        place = tempfile.TemporaryDirectory(prefix="pulse-")
+        where = tempfile.gettempdir()
+        say("Noted", f"{data} cannot be written to ({error.strerror}): what exceeds memory goes to {where}")
+    with place as name:
+        lock = None
+        with suppress(OSError):  # a disk that knows no locks
+            lock = take(Path(name))
+        try:
+            yield Path(name)
+        except Exception as error:
+            if not is_full(error):
+                raise
+            fail(
+                f"The disk of {Path(name).parent} is full: an import keeps there what exceeds memory. Free about "
+                "ten times the size of the files, or let DATA_DIR name a folder on another disk."
+            )
+        finally:
+            if lock:
+                lock.close()  # Windows removes no open file
+
+
+def remove_abandoned(data: Path) -> None:
+    """Remove the folders in `data` whose script was killed."""
+    for folder in data.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # its script is still running
+            take(folder).close()
+            shutil.rmtree(folder)
+
+
+def take(folder: Path) -> IO[str]:
+    """The folder's lock, which the system gives back when this process ends; an OSError where another has it."""
+    lock = (folder / "lock").open("w")
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the system, or DuckDB in its words, says that there is no room left on a disk."""
+    return getattr(error, "errno", None) in FULL or any(words in str(error) for words in FULL_WORDS)
