@@ -26,7 +26,7 @@ from common import Settings, fail, say
 from pulse.exports import require_writable
 from pulse.identity import hide_addresses
 from pulse.mongod import embedded_mongod
-from pulse.origin import DamagedError, fail_damaged, files_of, is_simulated, put_aside
+from pulse.origin import SYSTEM_DATABASES, DamagedError, fail_damaged, files_of, is_simulated, put_aside
 
 SERVER_TIMEOUT_S = 15  # how long a server may take to answer
 EMBEDDED_TIMEOUT_S = 3  # one that is gone does not come back
@@ -37,7 +37,6 @@ CURSOR_LOST = (43, 175, 237)  # MongoDB's codes: the cursor's collection was dro
 SERVER_LOST = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)  # those the driver retries once
 WRONG_PASSWORD = (18, 8000)  # AuthenticationFailed, here and on Atlas
 UNAUTHORIZED = 13
-MONGODBS_OWN = ("admin", "config", "local")  # databases; MongoDB tells none apart by case
 LONGEST_NAME = 63  # bytes
 
 Result = TypeVar("Result")
@@ -99,7 +98,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
 def refuse_name(settings: Settings) -> None:
     """Stop where MONGO_DB names one of MongoDB's own databases, or has no name that MongoDB takes."""
     name = settings.mongo_db
-    if name.lower() in MONGODBS_OWN:
+    if name.lower() in SYSTEM_DATABASES:
         fail(f"MONGO_DB={name} is a database that MongoDB keeps for itself: name another, such as shop.")
     if name.startswith("$") or len(name.encode()) > LONGEST_NAME:
         fail(describe_error(InvalidName(), settings))

@@ -17,14 +17,14 @@ if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
 
 REJECT_LIMIT = 0.05  # share of rows that may be left out before a load stops
 UNREADABLE = ", or say how numbers are written (1.234,50 with --decimal , --thousands .)"
-LARGEST = 16 * 2**20  # bytes of a document: what MongoDB takes
+LARGEST_DOCUMENT = 16 * 2**20  # bytes: what MongoDB takes
 LINE_BYTES, TEXT_BYTES = 73, 5  # of an item in BSON; more for each text, beside its own
 REPEATED = "repeated line, kept"  # remarks on what is kept
 
 LARGEST_SQL = f"""
 SELECT min({{'part': part, 'row': row}}), count(*) FROM lines WHERE problem IS NULL GROUP BY key
 HAVING count(*) * {LINE_BYTES} + count(product_id) * {TEXT_BYTES} + count(category) * {TEXT_BYTES}
-    + coalesce(sum(strlen(product_id)), 0) + coalesce(sum(strlen(category)), 0) > {LARGEST}
+    + coalesce(sum(strlen(product_id)), 0) + coalesce(sum(strlen(category)), 0) > {LARGEST_DOCUMENT}
 ORDER BY 1 LIMIT 1
 """
 

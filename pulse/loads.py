@@ -117,12 +117,13 @@ def finish(
     if counts["orders"] * 10 > settings.orders_per_range:  # scripts 2 and 3 may read ranges of customers
         retry(partial(db[staging["orders"]].create_index, "customer_id"), settings)
     notes = {"origin": source.origin, "left_out": source.rejects}
-    again = source.origin.startswith(SIMULATED) and not holds_more(db, {*COLLECTIONS, RECORDS, *staging.values()})
+    simulated, ours = source.origin.startswith(SIMULATED), {*COLLECTIONS, RECORDS, *staging.values()}
+    again = settings.embedded and simulated and not holds_more(db, ours)
     if settings.embedded and not again:  # before this load counts: killed from here on, it is not called simulated
         write_origin(settings, IMPORTED)
     retry(partial(complete, db, counts, staging, notes), settings)
     retry(partial(finish_switch, db), settings)
-    if settings.embedded and again:  # after what was there before has gone
+    if again:  # after what was there before has gone
         write_origin(settings, SIMULATED)
 
 

@@ -15,7 +15,7 @@ from common import Settings, fail, say
 from pulse.exports import atomic_write
 
 SIMULATED, IMPORTED = "simulated", "imported"  # what the file says; without one, nobody knows
-SYSTEM_DATABASES = ("admin", "config", "local")
+SYSTEM_DATABASES = ("admin", "config", "local")  # MongoDB's own; it tells none apart by case
 
 
 class DamagedError(Exception):

@@ -115,13 +115,6 @@ def amounts_in_cents(settings: Settings) -> bool:
 # --- what the server counts ---
 
 
-def range_size(orders: float, lines: float, settings: Settings) -> int:
-    """How many orders a range may have, so that all processes together hold RANGE_ORDERS of them, or as many
-    lines as these usually have."""
-    room = settings.orders_per_range / max(1.0, lines / orders / USUAL_LINES)
-    return math.ceil(room if orders <= room else room / count_processes(settings))
-
-
 def count_orders(
     collection: Collection, fields: dict[str, str], dates: str, settings: Settings, items: bool = False
 ) -> pd.DataFrame:
@@ -173,6 +166,13 @@ def usual_date(fields: dict[str, str], dates: str, settings: Settings) -> dict:
 
 
 # --- what follows from it ---
+
+
+def range_size(orders: float, lines: float, settings: Settings) -> int:
+    """How many orders a range may have, so that all processes together hold RANGE_ORDERS of them, or as many
+    lines as these usually have."""
+    room = settings.orders_per_range / max(1.0, lines / orders / USUAL_LINES)
+    return math.ceil(room if orders <= room else room / count_processes(settings))
 
 
 def choose_types(counts: pd.DataFrame, items: bool) -> dict[str, str]:

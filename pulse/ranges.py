@@ -26,7 +26,7 @@ from pulse.progress import bar
 from pulse.start import typed
 
 SAMPLE = 400  # orders per range, to find its bounds
-MOST_PROCESSES = 4  # unless WORKERS says so: each takes about 0.2 GB beside its orders
+MOST_PROCESSES = 4  # unless WORKERS says another number: each takes about 0.2 GB beside its orders
 
 RangeTask = Callable[[Database, dict], Any]  # what is computed of one range: task(db, filter)
 
@@ -108,7 +108,7 @@ def count_processes(settings: Settings) -> int:
     """How many processes of this computer share the ranges: as WORKERS says, else one for each core, up to
     MOST_PROCESSES; 1 where the workers are a Dask cluster's, each with memory of its own."""
     if settings.workers:
-        return int(settings.workers) if settings.workers.isdecimal() else 1
+        return max(1, int(settings.workers)) if settings.workers.isdecimal() else 1
     from joblib import cpu_count
 
     return min(cpu_count(), MOST_PROCESSES)
@@ -121,8 +121,10 @@ def map_ranges(task: RangeTask, db: Database, settings: Settings, ranges: list[d
     name, and workers get the package.
     """
     workers = settings.workers or str(count_processes(settings))
-    if len(ranges) == 1 or workers == "1":
-        return [task(db, where) for where in bar(ranges, "Reading", "range")]
+    if len(ranges) == 1:
+        return [task(db, ranges[0])]
+    if workers == "1":
+        return [task(db, where) for where in bar(ranges, "Ranges", "range")]
     address = embedded_address(db) if settings.embedded else ""
     return run_in_parallel([(run_on_worker, address, db.name, task, where) for where in ranges], workers)
 
@@ -145,7 +147,7 @@ def run_in_parallel(calls: list[tuple], workers: str) -> list:
             config = {"backend": "dask", "client": cluster}
         with parallel_config(**config):
             found = Parallel(batch_size=1, return_as="generator")(delayed(call[0])(*call[1:]) for call in calls)
-            results = [result for result, _ in zip(found, bar(calls, "Reading", "range"), strict=True)]
+            results = [result for result, _ in zip(found, bar(calls, "Ranges", "range"), strict=True)]
         if workers.isdecimal():
             get_reusable_executor().shutdown()  # idle processes would keep their memory
         return results

@@ -120,6 +120,6 @@ def say_agreement(sums: Mapping[str, pd.DataFrame], places: int = 2) -> None:
     n, net = totals["rows"][NET], as_text(totals["amount"][NET], places)
     names = ", ".join(statuses.index[statuses["completed"] > 0])
     say("Checked", f"{n:,.0f} orders completed, net revenue {net}: all tables agree")
-    say("", f"completed are orders with the status {names}")
+    say("", f"counted as completed: the status {names}")
     if finer := totals["rows"][FINER]:
         say("Noted", f"{finer:,.0f} amounts have more than their currency's {places} decimals: rounded half up")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ from pulse.mongod import embedded_mongod
 from pulse.orders import Audit, add_audits, add_revenue, read_range
 from pulse.planning import Reading, plan_reading
 from pulse.statuses import general_words
+
+# a shell that starts the tests in the background has them ignore Ctrl-C, and so would the scripts that they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)  # the same examples at any speed
 hypothesis.settings.load_profile("steady")

@@ -35,12 +35,17 @@ def large_customer() -> Iterator[str]:
     return (f"T{n},TILL,2024-{n % 12 + 1:02}-{n // 12 % 28 + 1:02},1,5.00,Books\n" for n in range(1_000_000))
 
 
+def many_orders() -> Iterator[str]:
+    """Three million rows, the lines of a million orders, which DuckDB groups in memory."""
+    return (f"T{n // 3},D{n // 3 % 60_000},2024-{n // 3 % 12 + 1:02}-01,1,5.00,Books\n" for n in range(3_000_000))
+
+
 def long_ids() -> Iterator[str]:
     return (f"T{n},{'X' * 10_000}{n % 500},2024-{n % 12 + 1:02}-01,1,5.00,Books\n" for n in range(2_000))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("odd", [long_order, large_customer, long_ids])
+@pytest.mark.parametrize("odd", [long_order, large_customer, many_orders, long_ids])
 def test_what_is_large_stays_within_memory(tmp_path, odd):
     file = tmp_path / "orders.csv"
     with file.open("w") as text:

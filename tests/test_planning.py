@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from conftest import read_all
 
-from common import read_settings
-from pulse.planning import plan_reading, refuse_quiet_end
+from common import Settings, read_settings
+from pulse.planning import plan_reading, range_size, refuse_quiet_end
 
 DAY = datetime(2024, 3, 5, 12)
 ORDER = {"customer_id": "a", "order_date": DAY, "total": 1.0}
@@ -151,3 +151,29 @@ def test_addresses_need_a_key(db, capsys, monkeypatch):
     assert reading.key == "kept"
     assert "kept" not in repr(reading)
     assert "a keyed hash in place of each" in capsys.readouterr().out
+
+
+# --- ranges ---
+
+
+@pytest.mark.parametrize(
+    ("orders", "lines", "workers", "size"),
+    [
+        (1_000_000, 3_000_000, "4", 1_000_000),  # all of them, in one range
+        (1_000_001, 2_000_000, "4", 250_000),  # four processes hold a million together
+        (1_000_001, 0, "1", 1_000_000),
+        (600_000, 9_000_000, "1", 200_000),  # 15 lines each take as much memory as five orders
+        (1_000_001, 0, "0", 1_000_000),  # no number of processes, as whoever starts them says
+        (1_000_001, 0, "tcp://host:1", 1_000_000),  # each worker of a cluster has memory of its own
+    ],
+)
+def test_all_processes_together_hold_a_number_of_orders(orders, lines, workers, size):
+    assert range_size(orders, lines, Settings(workers=workers)) == size
+
+
+def test_the_lines_of_orders_are_counted_where_they_are_read(db, settings, monkeypatch):
+    insert(db, *({"_id": n, "customer_id": f"c{n}", "items": [{}] * 30} for n in range(40)), {"items": "none"})
+    monkeypatch.setenv("RANGE_ORDERS", "50")
+    found = [len(plan_reading(db, read_settings(), None, items=items).ranges) for items in (False, True)]
+    assert found[0] == 1
+    assert found[1] > 5

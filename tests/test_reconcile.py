@@ -109,7 +109,7 @@ def test_honest_tables_agree_and_every_row_is_accounted_for(shop, capsys):
         ["customers in cohort_retention", 2, 0.0, "reconciled"],
     ]
     said = "Checked   4 orders completed, net revenue 32.51: all tables agree\n"
-    assert capsys.readouterr().out == said + "          completed are orders with the status completed, shipped\n"
+    assert capsys.readouterr().out == said + "          counted as completed: the status completed, shipped\n"
 
 
 @pytest.mark.parametrize(
