@@ -27,6 +27,12 @@ HAVING count(*) * {LINE_BYTES} + count(product_id) * {TEXT_BYTES} + count(catego
     + coalesce(sum(strlen(product_id)), 0) + coalesce(sum(strlen(category)), 0) > {LARGEST_DOCUMENT}
 ORDER BY 1 LIMIT 1
 """
+FAR_APART_SQL = """
+SELECT count(*) FROM (
+    SELECT key FROM lines WHERE problem IS NULL GROUP BY key
+    HAVING max(order_date) > min(order_date) + INTERVAL 7 DAY
+)
+"""
 
 
 @clock("Checking")
@@ -43,7 +49,7 @@ def report_rejects(con: "DuckDBPyConnection", opened: Opened, args: Namespace) -
     unusable = sum(n for _, n in rejects)
     if unusable > REJECT_LIMIT * total and not args.accept_rejects:
         problem = rejects[0][0]
-        hint = UNREADABLE if problem.startswith("unreadable") and "order_date" not in problem else ""
+        hint = UNREADABLE if problem.endswith("another mark") else ""
         place = places[problem].split(",")[0]
         fail(
             f"{unusable:,} of {total:,} rows of {', '.join(opened.labels)} cannot be used, as {place} ({problem})"
@@ -91,6 +97,10 @@ def say_what_is_odd(con: "DuckDBPyConnection", columns: Columns, settings: Setti
     unsold = count(con, grouping.REFUNDS_UNSOLD_SQL)
     if unsold:
         say("Noted", f"{unsold:,} orders below 0, by themselves, whose status is no sale, count as refunds")
+    far_apart = count(con, FAR_APART_SQL)
+    if far_apart:
+        whose = f"is {columns['order_id'][0]} their own id, or a till's?"
+        say("Noted", f"orders with lines over a week apart, dated by the earliest: {far_apart:,}; {whose}")
     of_customers, most = con.execute(grouping.CONCENTRATION_SQL).fetchall()[0]
     if not of_customers:
         say("Noted", "no order has a customer: scripts 2 and 3 need customer_id (or customer_email)")

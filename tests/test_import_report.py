@@ -204,3 +204,19 @@ def test_an_order_of_more_than_16_mb_is_refused(tmp_path, capsys):
     assert "row 3: this order has 230,000 rows" in said
     assert "is order_id a till's or a customer's id?" in said
     assert "TILL" not in said
+
+
+def test_an_order_of_many_days_earns_a_question(tmp_path, capsys):
+    near, far = (f"1,A,2024-01-01,1,5\n1,A,2024-01-{day},1,5\n" for day in ("08", "09"))
+    load_text(tmp_path, LINES + near)
+    assert "week" not in capsys.readouterr().out
+    load_text(tmp_path, LINES + far)
+    said = "Noted     orders with lines over a week apart, dated by the earliest: 1; "
+    assert said + "is order_id their own id, or a till's?" in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(("amount", "advised"), [("5,00", True), ("5 EUR", False), ("1e400", False)])
+def test_how_to_read_numbers_is_said_where_that_helps(tmp_path, capsys, amount, advised):
+    with pytest.raises(SystemExit):
+        load_text(tmp_path, HEADER + f'1,A,2024-01-01,"{amount}"\n')
+    assert ("--decimal ," in capsys.readouterr().err) is advised

@@ -45,6 +45,13 @@ def test_the_packages_are_those_of_the_requirements():
     assert sorted(PACKAGES) == sorted(IMPORTED.get(n, n.lower()) for n in wanted if n not in BUILT_IN)
 
 
+def test_an_old_python_is_told_by_its_version():
+    old = "import sys; sys.version_info, sys.argv = (3, 10, 9), ['x.py']; "
+    done = python("-c", old + "from pulse.start import require; require()")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: Python 3.11 or newer is needed, and this is 3.10.")
+
+
 @posix
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10"])
 def test_an_old_python_gets_a_sentence(version):
