@@ -26,29 +26,33 @@ from pymongo.database import Database
 
 from common import Settings, fail, int_between, read_settings, say
 from pulse import evaluation
+from pulse.addresses import add_address_option, read_addresses, write_addresses
 from pulse.churn_charts import draw_churn
-from pulse.contacts import Campaign, contact_list, profit_curve, reasons, report_money, segments_of
+from pulse.contacts import Campaign, contact_list, explain, profit_curve, report_contacts, segments_of
 from pulse.currencies import decimals
+from pulse.customer_value import customer_value, report_value
 from pulse.database import database
-from pulse.evaluation import MINIMUM_PER_CLASS, MODEL, SEED
+from pulse.evaluation import MINIMUM_PER_CLASS, MODEL
 from pulse.exports import manifest_row, require_writable, save
 from pulse.features import (
-    CURVED,
+    FEATURES,
     YEAR,
     History,
     combine_histories,
     features,
     in_parts,
     labelled_features,
-    model_columns,
+    less_refunds,
     snapshots,
 )
+from pulse.forecasts import SEASON_BOUNDS, forecast_table, report_forecast
 from pulse.loads import consistent_read
 from pulse.options import as_of_parser, parse_arguments
 from pulse.orders import Audit, add_audits, read_range, read_truth
 from pulse.planning import Reading, plan_reading, refuse_quiet_end
 from pulse.progress import clock
 from pulse.ranges import map_ranges
+from pulse.terms import Form, choose_form, churn_pipeline, coefficients
 
 if TYPE_CHECKING:  # slow to import
     from sklearn.pipeline import Pipeline
@@ -63,9 +67,10 @@ CAMPAIGN = Campaign(  # put in your own four; pulse/contacts.py says what each i
     success_rate=0.10,
     margin=0.40,
 )
-REGULARISATION = [0.001, 0.01, 0.1, 1, 10]  # of the churn model: the lower, the stronger
-FOLDS = 5  # of customers, to choose among these
-SPENDING_PENALTY = 1e-3
+BACKTEST_FORM = Form(crossed=False, penalty=0.1)  # of the churn models behind past forecasts
+SPENDING = ["spend", "late", "orders", "gap", "overdue"]  # what the spending model sees
+SPENDING_PENALTY = 0.1
+SEASON_SPREAD = 0.3  # of the logarithm of a season's factor, before any is seen: it is drawn towards 1
 LEARN_ORDERS = 500_000  # the models learn from the customers of about so many orders, where there are more
 
 
@@ -76,6 +81,7 @@ class Shop(NamedTuple):
     history: History
     audit: Audit
     truth: pd.DataFrame | None  # of a simulated shop, for the report alone
+    people: pd.DataFrame | None  # see read_addresses; None where nobody asked
 
 
 class Models(NamedTuple):
@@ -88,12 +94,13 @@ class Models(NamedTuple):
 class Learned(NamedTuple):
     """The fitted models, the rows they were fitted and tested on, and the forecast."""
 
+    all_rows: pd.DataFrame
     train: pd.DataFrame
     test: pd.DataFrame
     tested: Models  # which have seen train alone
-    latest: Models  # which have seen both
+    latest: Models  # which have seen all
     current: pd.DataFrame  # the features at as_of
-    forecast: pd.DataFrame  # see forecast_revenue
+    forecast: pd.DataFrame  # see forecast_table
     season_factor: float
 
 
@@ -108,30 +115,34 @@ def main() -> None:
     row = manifest_row(Path(__file__).name, shop.as_of, audit.orders, audit.fingerprint, args.keep_odd_dates)
     learned = learn(shop.history, shop.as_of, horizon)
 
-    columns = model_columns(learned.train)
-    scored = learned.tested.churn.predict_proba(learned.test[columns])[:, 1]
+    scored = learned.tested.churn.predict_proba(learned.test[FEATURES])[:, 1]
     scores = pd.DataFrame({MODEL: scored}, learned.test.index)
-    scores = evaluation.add_peers(scores, learned.train, learned.test, columns, shop.truth)
+    scores = evaluation.add_peers(scores, learned.train, learned.test, FEATURES, shop.truth)
     metrics = evaluation.evaluate(learned.train, learned.test, scores, horizon)
     evaluation.report(metrics, learned.test["cutoff"].iloc[0])
 
-    predictions = predict(learned.latest, learned.current, learned.season_factor, shop.history.places)
+    places = shop.history.places
+    predictions = predict(learned.latest, learned.current, learned.season_factor, places)
     predictions["segment"] = segments_of(learned.current.index, row, settings.data_path)
-    why = reasons(learned.latest.churn, learned.current, predictions["churn_probability"].to_numpy())
-    predictions["main_reason"], predictions["second_reason"] = why
-    campaign = CAMPAIGN._replace(places=shop.history.places)
-    contacts = contact_list(predictions, learned.current, horizon, campaign, RISK_BANDS)
-    profit = profit_curve(contacts, shop.history.places)
-    report_money(learned.forecast, profit)
+    predictions = explain(predictions, learned.latest.churn, learned.current, horizon, RISK_BANDS)
+    can_rank = evaluation.can_rank(metrics)
+    contacts = contact_list(predictions, learned.current, CAMPAIGN._replace(places=places), can_rank)
+    value, held = customer_value(shop.history, learned.current, shop.as_of, horizon, places)
+    report_forecast(learned.forecast)
+    report_value(value, held)
+    report_contacts(contacts, can_rank)
     tables = {
         "churn_predictions": contacts,
         "churn_model_metrics": metrics,
         "churn_calibration": evaluation.calibration(learned.test["churned"].to_numpy(), scored, scored).round(6),
-        "churn_coefficients": coefficients(learned.latest.churn),
-        "churn_profit_curve": profit,
+        "churn_coefficients": coefficients(learned.latest.churn, learned.all_rows),
+        "churn_profit_curve": profit_curve(contacts, places),
+        "campaign": pd.DataFrame([CAMPAIGN]).drop(columns="places"),
         "revenue_forecast": learned.forecast,
+        "customer_value": value,
     }
     save(settings.data_path, tables, draw_churn(learned.test, scores, tables), row)
+    write_addresses(args.with_addresses, contacts, shop.people)
     say("Next", "open the CSV files in Power BI; data/README.md says what is in them")
 
 
@@ -140,6 +151,7 @@ def arguments() -> Namespace:
     parser = as_of_parser(__doc__)
     days, kind = f"how far to look ahead, such as 60 (default {HORIZON_DAYS})", int_between(7, YEAR.days)
     parser.add_argument("--horizon", type=kind, default=HORIZON_DAYS, metavar="DAYS", help=days)
+    add_address_option(parser)
     return parse_arguments(parser)
 
 
@@ -150,6 +162,7 @@ def read_shop(db: Database, settings: Settings, args: Namespace) -> Shop:
     """The customers' history, a range of customers at a time."""
     reading = plan_reading(db, settings, args.as_of, args.keep_odd_dates)
     refuse_quiet_end(reading)
+    people = read_addresses(db, settings, reading) if args.with_addresses else None
     n_orders = db[reading.collection].estimated_document_count()
     share = min(1.0, LEARN_ORDERS / n_orders) if n_orders else 1.0
     horizon = pd.Timedelta(days=args.horizon)
@@ -158,7 +171,7 @@ def read_shop(db: Database, settings: Settings, args: Namespace) -> Shop:
     audit = add_audits(list(audits), reading, settings)
     truth = read_truth(db, settings)
     history = combine_histories(parts, settings)._replace(places=decimals(reading.currency))
-    return Shop(reading.as_of, history, audit, truth)
+    return Shop(reading.as_of, history, audit, truth, people)
 
 
 def range_history(
@@ -180,14 +193,23 @@ def learn(history: History, as_of: pd.Timestamp, horizon: pd.Timedelta) -> Learn
     train = pd.concat(learning[:-1])
     test = labelled_features(history.snapshots, cutoffs[-1], horizon)
     require_both_kinds(train, test)
-    tested = fit(train)
+    all_rows = pd.concat(learning)
+    if not (can_learn(train) and can_learn(all_rows)):
+        fail("The orders that the model learns from add up to no revenue above 0: check their amounts.")
+    form = choose_form(train)
+    tested, latest = fit(train, form), fit(all_rows, form)
+    report_fit(train, cutoffs, form)
+    forecast, season = forecast_revenue(history, learning, as_of, {len(cutoffs) - 1: tested, len(cutoffs): latest})
+    current = features(history.snapshots[as_of], as_of, horizon)
+    return Learned(all_rows, train, test, tested, latest, current, forecast, season)
+
+
+def report_fit(train: pd.DataFrame, cutoffs: list[pd.Timestamp], form: Form) -> None:
+    """Say what the tested models learnt from, and which form was chosen."""
     span = f"{len(cutoffs) - 1} cutoffs ({cutoffs[0]:%Y-%m-%d} to {cutoffs[-2]:%Y-%m-%d})"
     say("Fitted", f"on {len(train):,} rows, customers at {span}")
-    latest = fit(pd.concat(learning))
-    fitted = {len(cutoffs) - 1: tested, len(cutoffs): latest}
-    forecast, season_factor = forecast_revenue(history, learning, as_of, fitted)
-    current = features(history.snapshots[as_of], as_of, horizon)
-    return Learned(train, test, tested, latest, current, forecast, season_factor)
+    terms = "the ten terms: clearly better" if form.crossed else "the eight terms: ten are not clearly better"
+    say("", f"churn by {terms}; penalty C = {form.penalty:g}")
 
 
 def choose_cutoffs(first: pd.Timestamp, as_of: pd.Timestamp, horizon: pd.Timedelta) -> list[pd.Timestamp]:
@@ -204,8 +226,7 @@ def choose_cutoffs(first: pd.Timestamp, as_of: pd.Timestamp, horizon: pd.Timedel
 
 
 def require_both_kinds(train: pd.DataFrame, test: pd.DataFrame) -> None:
-    """Stop where there are too few who churned, or too few who stayed, to learn from or be tested on, or where
-    nobody paid anything."""
+    """Stop where there are too few who churned, or too few who stayed, to learn from or be tested on."""
     for kind, verb in ((True, "churned"), (False, "stayed")):
         n, total = min(((rows["churned"] == kind).sum(), len(rows)) for rows in (train, test))
         if n < MINIMUM_PER_CLASS:
@@ -215,8 +236,6 @@ def require_both_kinds(train: pd.DataFrame, test: pd.DataFrame) -> None:
                 f"model needs {MINIMUM_PER_CLASS} who churned and {MINIMUM_PER_CLASS} who stayed: load {many} "
                 f"customers, or change --horizon."
             )
-    if not can_learn(train):
-        fail("The orders that the model learns from add up to no revenue above 0: check their amounts.")
 
 
 def can_learn(train: pd.DataFrame) -> bool:
@@ -226,62 +245,28 @@ def can_learn(train: pd.DataFrame) -> bool:
 
 
 @evaluation.one_thread()
-def fit(train: pd.DataFrame) -> Models:
+def fit(train: pd.DataFrame, form: Form) -> Models:
     """Both models, fitted on these rows alone."""
-    return Models(fit_churn(train), fit_spending(train))
-
-
-def fit_churn(train: pd.DataFrame) -> "Pipeline":
-    """Standardised features, the CURVED ones with squares and products, into a logistic regression; its
-    regularisation is that of the best log loss on customers whose rows it was not fitted on."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.linear_model import LogisticRegressionCV
-    from sklearn.model_selection import GroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
-
-    curves = ColumnTransformer(
-        [("curved", PolynomialFeatures(2, include_bias=False), CURVED)],
-        remainder="passthrough",
-        verbose_feature_names_out=False,
-    )
-    customers, _ = pd.factorize(train.index)
-    folds = GroupKFold(FOLDS, shuffle=True, random_state=SEED).split(customers, groups=customers)
-    regression = LogisticRegressionCV(
-        Cs=REGULARISATION,
-        l1_ratios=(0,),
-        cv=list(folds),
-        scoring="neg_log_loss",
-        solver="newton-cholesky",
-        use_legacy_attributes=False,
-    )
-    model = make_pipeline(StandardScaler(), curves, StandardScaler(), regression).set_output(transform="pandas")
-    return model.fit(train[model_columns(train)], train["churned"])
+    churn = churn_pipeline(form).fit(train[FEATURES], train["churned"])
+    return Models(churn, fit_spending(train))
 
 
 def fit_spending(train: pd.DataFrame) -> "Pipeline":
     """What who stays spends within the horizon: a Poisson regression of their net revenue.
 
-    Amounts below 0 count as 0 and all are scaled alike, so that refunds come off everybody's.
+    In units of the mean, so that the penalty weighs the same in every currency.
     """
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.linear_model import PoissonRegressor
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
     stayed = train[~train["churned"]]
-    spent = stayed["revenue"].clip(lower=0)
+    spent = less_refunds(stayed["revenue"], train["revenue"].sum())
     poisson = PoissonRegressor(alpha=SPENDING_PENALTY, solver="newton-cholesky", max_iter=1000)
-    in_one_unit = TransformedTargetRegressor(poisson, transformer=StandardScaler(with_mean=False))
-    return make_pipeline(StandardScaler(), in_one_unit).fit(
-        stayed[model_columns(train)], spent * train["revenue"].sum() / spent.sum()
-    )
-
-
-def coefficients(model: "Pipeline") -> pd.DataFrame:
-    """One row per term: feature, coefficient (log-odds per standard deviation), odds_ratio (its exp)."""
-    names, weights = model[:-1].get_feature_names_out(), model[-1].coef_[0]
-    return pd.DataFrame({"feature": names, "coefficient": weights, "odds_ratio": np.exp(weights)}).round(6)
+    in_units = FunctionTransformer(partial(np.multiply, 1 / spent.mean()), partial(np.multiply, spent.mean()))
+    regression = TransformedTargetRegressor(poisson, transformer=in_units)
+    return make_pipeline(StandardScaler(), regression).fit(stayed[SPENDING], spent)
 
 
 # --- predicting ---
@@ -291,8 +276,9 @@ def predict(models: Models, known: pd.DataFrame, season: float = 1.0, places: in
     """One row per row of `known`: churn_probability, if_staying (net revenue within the horizon if the
     customer stays, times the season's factor), expected_revenue (that times the chance to stay)."""
     parts = []
-    for rows in in_parts(known[models.churn.feature_names_in_]):
-        churning, if_staying = models.churn.predict_proba(rows)[:, 1], season * models.spending.predict(rows)
+    for rows in in_parts(known):
+        churning = models.churn.predict_proba(rows[FEATURES])[:, 1]
+        if_staying = season * models.spending.predict(rows[SPENDING])
         expected = ((1 - churning) * if_staying).round(places)
         table = {"churn_probability": churning, "if_staying": if_staying, "expected_revenue": expected}
         parts.append(pd.DataFrame(table, index=rows.index))
@@ -302,48 +288,54 @@ def predict(models: Models, known: pd.DataFrame, season: float = 1.0, places: in
 def forecast_revenue(
     history: History, learning: list[pd.DataFrame], as_of: pd.Timestamp, fitted: Mapping[int, Models]
 ) -> tuple[pd.DataFrame, float]:
-    """Net revenue of the customers known at its start, for past windows, the tested one and the coming
-    one; and the factor for the season by which the models' revenue of the coming one is multiplied.
+    """The columns of revenue_forecast.csv, for past windows, the tested one and the coming one; and the
+    factor for the season by which the models' revenue of the coming one is multiplied.
 
-    One row per window: the columns of revenue_forecast.csv. Each is the forecast of models fitted at all
-    cutoffs a horizon or more before it; `fitted` holds those that are there already, by the number of
-    cutoffs. low and high are as far off as the worst forecast before: the next is as likely as any of
-    those n to be the worst, 1 in n + 1. Windows that nothing could be learnt for are left out.
+    Each is the forecast of models fitted at all cutoffs a horizon or more before it; `fitted` holds those
+    that are there already, by the number of cutoffs. Windows are left out that nothing could be learnt for.
     """
     cutoffs = [rows["cutoff"].iloc[0] for rows in learning]
-    first, horizon = cutoffs[0], cutoffs[1] - cutoffs[0]
-    seasonal = cutoffs[-1] - YEAR >= first
-    windows, worst, season = [], np.nan, 1.0
-    for n, start in enumerate([*cutoffs[1:], as_of], 1):
-        train = pd.concat(learning[:n])
-        if (seasonal and start - YEAR < first) or not can_learn(train):
-            continue  # made without the season, it would say nothing of those made with it
-        models = fitted.get(n) or fit(train)
-        season = season_factor(models, history, start, horizon) if seasonal else 1.0
-        known = features(history.snapshots[start], start, horizon)
-        forecast = predict(models, known, season, history.places)["expected_revenue"].sum()
-        window = {
-            "window_start": start,
-            "window_end": start + horizon,
-            "forecast": forecast,
-            "low": forecast * max(1 - worst, 0.0),
-            "high": forecast * (1 + worst),
-            "actual": history.snapshots[start]["future_revenue"].sum() if start < as_of else np.nan,
-            "naive_last_window": history.spent[start - horizon],
-            "naive_year_before": history.spent.get(start - YEAR, np.nan),
-        }
-        windows.append(window)
-        if forecast > 0:
-            worst = np.fmax(worst, abs(window["actual"] / forecast - 1))
-    money = dict.fromkeys(windows[0].keys() - {"window_start", "window_end"}, history.places)
-    return pd.DataFrame(windows).round(money), season
+    horizon, starts = cutoffs[1] - cutoffs[0], [*cutoffs[1:], as_of]
+    before = {start: year_before(history, start, horizon) for start in starts}
+    seasonal = before[cutoffs[-1]] is not None and before[as_of] is not None
+    known, season = {}, 1.0
+    for n, start in enumerate(starts, 1):
+        train, then = pd.concat(learning[:n]), before[start]
+        if not can_learn(train) or (seasonal and then is None):
+            continue  # made without the season, a forecast says nothing of those made with it
+        models = fitted.get(n) or fit(train, BACKTEST_FORM)
+        season = season_factor(models, then) if seasonal else 1.0
+        now = features(history.snapshots[start], start, horizon)
+        known[start] = predict(models, now, season, history.places)["expected_revenue"].sum()
+    return forecast_table(known, history.spent, horizon, history.places), season
 
 
-def season_factor(models: Models, history: History, start: pd.Timestamp, horizon: pd.Timedelta) -> float:
-    """What the window a year before `start` brought, as a multiple of what the models say of it."""
+def year_before(history: History, start: pd.Timestamp, horizon: pd.Timedelta) -> pd.DataFrame | None:
+    """The labelled features of a YEAR before `start`, of the customers known for a horizon then; None where fewer
+    than MINIMUM_PER_CLASS of these ordered, or nothing came in."""
+    snapshot = history.snapshots.get(start - YEAR)
+    if snapshot is None or snapshot.empty:
+        return None
     then = labelled_features(history.snapshots, start - YEAR, horizon)
-    predicted, actual = predict(models, then)["expected_revenue"].sum(), then["revenue"].sum()
-    return actual / predicted if min(predicted, actual) > 0 else 1.0
+    then = then[then["tenure_days"] >= horizon.days]
+    enough = (~then["churned"]).sum() >= MINIMUM_PER_CLASS and then["revenue"].sum() > 0
+    return then if enough else None
+
+
+def season_factor(models: Models, then: pd.DataFrame) -> float:
+    """What the window a year before brought, as a multiple of what the models say of it, drawn towards 1 the
+    more the less certain it is, and within SEASON_BOUNDS.
+
+    The logarithm's mean after a normal prior of SEASON_SPREAD around 0, its variance that of the customers'
+    deviations from their share of the whole.
+    """
+    expected, actual = predict(models, then)["expected_revenue"], then["revenue"].sum()
+    if expected.sum() <= 0:
+        return 1.0
+    ratio = actual / expected.sum()
+    variance = ((then["revenue"] - ratio * expected) ** 2).sum() / actual**2
+    certainty = SEASON_SPREAD**2 / (SEASON_SPREAD**2 + variance)
+    return float(np.clip(ratio**certainty, *SEASON_BOUNDS))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """The figures of script 3."""
 
+import textwrap
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from pulse.charts import BLUE, GREY, ORANGE, new_figure
+from pulse.charts import BLUE, GREY, ORANGE, format_amount, new_figure
 from pulse.currencies import as_text
 from pulse.evaluation import MODEL, THRESHOLD
+from pulse.features import FEATURES
 from pulse.progress import clock
 
 if TYPE_CHECKING:
@@ -81,27 +84,25 @@ def draw_confusion(churned: pd.Series, predicted: pd.Series) -> "Figure":
     return figure
 
 
-def draw_odds(weights: pd.DataFrame) -> "Figure":
-    """What one standard deviation more of each term multiplies the odds of churn by, others equal."""
-    shown = weights.loc[weights["coefficient"].abs().nlargest(10).index].sort_values("odds_ratio")
-    top = shown.iloc[shown["coefficient"].abs().argmax()]
-    direction = "more" if top["coefficient"] > 0 else "less"
-    figure, axes = new_figure(
-        f"The strongest of {len(weights)} terms, {top['feature']}, goes with {direction} churn"
-    )
-    names = shown["feature"].str.replace(" ", " x ").str.replace("^2", " squared")
-    colours = np.where(shown["odds_ratio"] > 1, ORANGE, BLUE)
-    axes.hlines(names, 1, shown["odds_ratio"], color=colours, lw=3)
+def draw_odds(terms: pd.DataFrame) -> "Figure":
+    """What a step of each feature multiplies the odds of churn by, with its 95% interval, for the average
+    customer; squares and products say nothing of that one."""
+    from matplotlib.ticker import LogLocator
+
+    shown = terms[terms["feature"].isin(FEATURES)].sort_values("odds_ratio")
+    top = shown.loc[np.log(shown["odds_ratio"]).abs().idxmax()]
+    figure, axes = new_figure(f"{top['meaning']}: {top['odds_ratio']:.2g} times the odds of churn")
+    names = shown["meaning"].map(partial(textwrap.fill, width=30))
+    colours = np.select([shown["low"] > 1, shown["high"] < 1], [ORANGE, BLUE], GREY)
+    axes.hlines(names, shown["low"], shown["high"], color=colours, lw=3)
     axes.scatter(shown["odds_ratio"], names, color=colours, s=90)
     for row, odds in enumerate(shown["odds_ratio"]):
-        axes.annotate(f"{odds:.3g}", (odds, row), (0, 10), textcoords="offset points", ha="center", size=11)
+        axes.annotate(f"{odds:.2g}", (odds, row), (0, 10), textcoords="offset points", ha="center", size=11)
     axes.axvline(1, color=GREY, lw=1)
-    axes.set(
-        xscale="log",
-        xlabel="Odds ratio per standard deviation, logarithmic (below 1: less churn; above 1: more)",
-    )
+    axes.set(xscale="log", xlabel="Odds of churn of the average customer are multiplied by (95% interval)")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xticks([], minor=True)
-    axes.set_xticks([1], ["1"])
     axes.margins(x=0.1, y=0.1)
     return figure
 
@@ -109,19 +110,12 @@ def draw_odds(weights: pd.DataFrame) -> "Figure":
 def draw_profit(curve: pd.DataFrame) -> "Figure":
     """What contacting the list from the top is worth, and where to stop."""
     n, worth = curve.loc[curve["is_best"], ["customers_contacted", "expected_profit"]].iloc[0]
-    title = f"Contacting the {n:,.0f} customers with the most revenue at risk is worth {as_text(worth, 0)}"
-    figure, axes = new_figure(title if n else "Contacting customers does not pay at these costs")
+    title = f"Contacting the first {n:,.0f} of the list is worth {as_text(worth, 0)}"
+    figure, axes = new_figure(title if n else "Nobody to contact: it does not pay, or nobody can be ranked")
     axes.plot(curve["customers_contacted"], curve["expected_profit"], color=BLUE, lw=2.5)
     axes.axhline(0, color=GREY, lw=1)
     axes.scatter([n], [worth], color=ORANGE, s=90, zorder=3)
-    # the x-axis ends where the loss is larger than the best profit
-    shown = curve.loc[curve["expected_profit"] >= -worth, "customers_contacted"].max()
-    axes.set(
-        xlabel="Customers contacted, those with the most revenue at risk first",
-        ylabel="Expected profit",
-        xlim=(0, max(shown, 1)),
-        ylim=(-1.1 * max(worth, 1), 1.2 * max(worth, 1)),
-    )
+    axes.set(xlabel="Customers contacted, those worth most first", ylabel="Expected profit")
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter(format_amount)
     return figure

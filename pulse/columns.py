@@ -21,7 +21,7 @@ from pulse.dates import date_expression, to
 
 ITEM = {"category": "string", "quantity": "double", "unit_price": "double"}  # of an order's list of items
 ARROW = {"string": pa.string(), "label": pa.string(), "double": pa.float64(), "date": pa.timestamp("ms")}
-ARROW["flag"] = pa.bool_()
+ARROW |= {"flag": pa.bool_(), "text": pa.string()}
 ITEMS = pa.list_(pa.struct([(name, ARROW[kind]) for name, kind in ITEM.items()]))
 LISTS = tuple(f"{name} of items" for name in ITEM)
 
@@ -35,8 +35,8 @@ def read_columns(
 ) -> pd.DataFrame:
     """One row per document that matches `where`, one column per name in `types`, from the field of that
     name in `fields`: a string, a double, a date (as `dates` of pulse.dates.FORMS has them), a flag (true or
-    false), a label (a text that comes again and again: one of pandas' categories) or items (Arrow lists of
-    structs of ITEM). Null where a value cannot be that.
+    false), a text (what is none is not converted), a label (a string that comes again and again: one of pandas'
+    categories) or items (Arrow lists of structs of ITEM). Null where a value cannot be that.
 
     Fields of just these types are read as they are; else the server converts each, and is slower.
     """
@@ -102,8 +102,8 @@ def convert(kind: str, field: str, dates: str = "", prefix: str = "$") -> dict:
     value = prefix + field
     if kind == "date":
         return date_expression(value, dates)
-    if kind == "flag":
-        return {"$cond": [{"$eq": [{"$type": value}, "bool"]}, value, None]}
+    if kind in ("flag", "text"):
+        return {"$cond": [{"$eq": [{"$type": value}, {"flag": "bool", "text": "string"}[kind]]}, value, None]}
     return to("string" if kind == "label" else kind, value)
 
 

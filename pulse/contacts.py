@@ -8,7 +8,6 @@ import pandas as pd
 
 from common import say
 from pulse.currencies import as_text
-from pulse.evaluation import THRESHOLD
 from pulse.exports import COMPLETE, KEPT, escape_formulas, read_manifest
 from pulse.features import FEATURES, in_parts
 from pulse.progress import clock
@@ -18,25 +17,21 @@ if TYPE_CHECKING:  # slow to import
     from sklearn.pipeline import Pipeline
 
 ANALYSIS = "2_data_analysis.py"  # whose segments go into the list
-REASON_OF = {  # the reason that each feature speaks for; the four of pace only make sense together
-    "overdue": "rhythm",
-    "irregularity": "irregularity",
-    "momentum": "momentum",
-    "spend": "spend",
-    "spend_trend": "spend_trend",
-    "refunds": "refunds",
-    **dict.fromkeys(("gap", "orders", "tenure", "one_order"), "pace"),
+GONE = "gone"  # the risk band of who has been away for longer than a horizon, and so has churned already
+STEPS = 100  # of the profit curve
+REASON_OF = {  # the reason that each term speaks for; those of one reason only make sense together
+    **dict.fromkeys(("overdue", "overdue_squared"), "rhythm"),
+    **dict.fromkeys(("gap", "orders", "gap_x_orders", "orders_squared"), "pace"),
+    **{name: name for name in ("irregularity", "spend", "spend_trend", "late")},
 }
-REASONS = {  # in words, for a customer who is above the others in it, and below
-    "rhythm": ("long overdue by the customer's own rhythm", "within the customer's own rhythm"),
-    "pace": ("many orders for the time as a customer", "few orders for the time as a customer"),
+REASONS = {  # for churn, in words, for a customer who is above the others in it, and below
+    "rhythm": ("long overdue by the customer's own rhythm", None),
+    "pace": (None, "few orders for the time as a customer"),
     "irregularity": ("orders at irregular intervals", "orders at regular intervals"),
-    "momentum": ("more orders of late than before", "fewer orders of late than before"),
     "spend": ("large orders", "small orders"),
     "spend_trend": ("larger orders of late than before", "smaller orders of late than before"),
-    "refunds": ("many refunds", "few refunds"),
+    "late": (None, "few orders of late"),
 }
-CHURN_SIDE = {"rhythm": "above", "pace": "below", "momentum": "below"}  # the others: as the model has it
 
 
 class Campaign(NamedTuple):
@@ -53,21 +48,17 @@ class Campaign(NamedTuple):
 
 
 def contact_list(
-    predictions: pd.DataFrame,
-    current: pd.DataFrame,
-    horizon: pd.Timedelta,
-    campaign: Campaign,
-    risk_bands: dict[str, float],
+    predictions: pd.DataFrame, current: pd.DataFrame, campaign: Campaign, can_rank: bool
 ) -> pd.DataFrame:
-    """One row per customer, by falling revenue at risk: the columns of churn_predictions.csv.
+    """One row per customer, by falling contact_profit: the columns of churn_predictions.csv.
 
-    `predictions` has churn_probability, if_staying, expected_revenue, segment, main_reason and
+    `predictions` has churn_probability, if_staying, expected_revenue, segment, risk_band, main_reason and
     second_reason, `current` the customers' features. At risk is what churn is expected to cost: its
-    probability times what the customer would spend by staying; nothing for who has been away for longer
-    than a horizon, and so has churned already.
+    probability times what the customer would spend by staying; nothing of who is GONE. Contacted is whom
+    that pays for; nobody, where the model cannot rank them.
     """
     churning = predictions["churn_probability"]
-    lost = predictions["if_staying"].where(current["recency_days"] <= horizon.days, 0)
+    lost = predictions["if_staying"].where(predictions["risk_band"] != GONE, 0)
     saved = (campaign.margin * lost - campaign.offer_cost).where(lost > 0, 0)
     profit = (
         churning * campaign.success_rate * saved - (1 - churning) * campaign.offer_cost - campaign.contact_cost
@@ -77,14 +68,18 @@ def contact_list(
         "as_of": current["cutoff"],
         "segment": predictions["segment"],
         "churn_probability": churning.round(6),
-        "risk_band": pd.cut(churning, [*risk_bands.values(), np.inf], right=False, labels=list(risk_bands)),
+        "risk_band": predictions["risk_band"],
+        "revenue_if_staying": predictions["if_staying"].round(campaign.places),
         "expected_revenue": predictions["expected_revenue"],
         "revenue_at_risk": (churning * lost).round(campaign.places),
         "contact_profit": profit.round(campaign.places),
         "main_reason": predictions["main_reason"],
         "second_reason": predictions["second_reason"],
     }
-    ranked = pd.DataFrame(table).sort_index().sort_values("revenue_at_risk", ascending=False, kind="stable")
+    ranked = pd.DataFrame(table).sort_index().sort_values("contact_profit", ascending=False, kind="stable")
+    pays = (ranked["contact_profit"] > 0) & can_rank
+    ranked.insert(0, "rank", np.arange(1, len(ranked) + 1))
+    ranked.insert(len(ranked.columns) - 2, "contact", np.where(pays, "yes", "no"))
     return ranked.reset_index(drop=True)
 
 
@@ -102,14 +97,15 @@ def segments_of(customers: pd.Index, run: dict[str, str], folder: Path) -> pd.Se
 
 
 def profit_curve(contacts: pd.DataFrame, places: int = 2) -> pd.DataFrame:
-    """What it is worth to contact the first so many customers of the list, in a hundred steps through
-    those who have something at risk, and at the best number.
+    """What it is worth to contact the first so many customers of the list: a row for each up to those whom it
+    says to contact and as many again, STEPS at least, in STEPS steps.
 
-    One row per number: customers_contacted, expected_profit (of margin, less the costs), is_best.
+    The columns: customers_contacted, expected_profit (of margin, less the costs), is_best.
     """
     profit = np.append(0.0, contacts["contact_profit"].cumsum())
-    best = profit.argmax()
-    contacted = np.union1d(np.linspace(0, (contacts["revenue_at_risk"] > 0).sum(), 101).astype(int), best)
+    best = (contacts["contact"] == "yes").sum()
+    shown = min(max(2 * best, STEPS), len(contacts))
+    contacted = np.union1d(np.linspace(0, shown, STEPS + 1).astype(int), best)
     return pd.DataFrame(
         {
             "customers_contacted": contacted,
@@ -119,79 +115,51 @@ def profit_curve(contacts: pd.DataFrame, places: int = 2) -> pd.DataFrame:
     )
 
 
-def report_money(forecast: pd.DataFrame, profit: pd.DataFrame) -> None:
-    """Say the forecast (the columns of revenue_forecast.csv), how the last one went, and whom to contact."""
-    tested, coming = forecast.iloc[-2], forecast.iloc[-1]
-    middle, low, high = (as_text(coming[name], 0) for name in ("forecast", "low", "high"))
-    between = f" ({low} to {high})" if np.isfinite(coming["low"]) else ""
-    say("Forecast", f"{middle}{between} net revenue of today's customers")
-    until, naive = f"up to {coming['window_end']:%Y-%m-%d}", []
-    if tested["actual"] > 0:
-        names = {
-            "off by": "forecast",
-            "'as in the window before' by": "naive_last_window",
-            "'as a year before' by": "naive_year_before",
-        }
-        errors = {name: tested[column] / tested["actual"] - 1 for name, column in names.items()}
-        texts = {
-            name: f"{error:+.1%}" if abs(error) < 1000 else f"{100 * error:+.3g}%"
-            for name, error in errors.items()
-        }
-        last, *naive = (f"{name} {text}" for name, text in texts.items() if np.isfinite(errors[name]))
-        until += f"; the same, made at {tested['window_start']:%Y-%m-%d}, was {last}"
-    for line in filter(None, (until, ", ".join(naive))):
-        say("", line)
-    best = profit[profit["is_best"]].iloc[0]
-    first = f"the first {best['customers_contacted']:,} of churn_predictions.csv"
-    worth = f"{first}: worth {as_text(best['expected_profit'], 0)}"
-    say("Contact", f"{worth if best['customers_contacted'] else 'nobody, it does not pay'} at step 3's costs")
+def report_contacts(contacts: pd.DataFrame, can_rank: bool) -> None:
+    """Say whom to contact, and what that is worth."""
+    worth = contacts.loc[contacts["contact"] == "yes", "contact_profit"]
+    if not can_rank:
+        say("Contact", "nobody: the model cannot rank this shop's customers")
+    elif worth.empty:
+        say("Contact", "nobody, it does not pay at step 3's costs")
+    else:
+        say("Contact", f"the first {len(worth):,} of churn_predictions.csv: worth {as_text(worth.sum(), 0)}")
 
 
-# --- reasons ---
+# --- risk and reasons ---
+
+
+def explain(
+    predictions: pd.DataFrame,
+    model: "Pipeline",
+    current: pd.DataFrame,
+    horizon: pd.Timedelta,
+    bands: dict[str, float],
+) -> pd.DataFrame:
+    """The predictions with each customer's risk_band (by the probability that it begins at, in rising order, or
+    GONE) and, of those in a band above the first, main_reason and second_reason."""
+    band = pd.cut(predictions["churn_probability"], [*bands.values(), np.inf], right=False, labels=list(bands))
+    band = band.cat.add_categories(GONE).mask(current["recency_days"] > horizon.days, GONE)
+    safe, gone = (band == next(iter(bands))).to_numpy(), (band == GONE).to_numpy()
+    main, second = reasons(model, current, ~safe & ~gone, safe)
+    return predictions.assign(risk_band=band, main_reason=main, second_reason=second)
 
 
 @clock("Explaining")
-def reasons(model: "Pipeline", known: pd.DataFrame, probability: np.ndarray) -> np.ndarray:
-    """The two reasons, in words, that set each customer furthest apart, in log-odds, from the average
-    of those for whom the model says the opposite; missing where none does; shape (2, customers)."""
-    called = probability >= THRESHOLD
+def reasons(model: "Pipeline", known: pd.DataFrame, at_risk: np.ndarray, safe: np.ndarray) -> np.ndarray:
+    """The two reasons for churn, in words, that set each customer at risk furthest apart, in log-odds, from the
+    average of the safe; missing where none does, and for the others; shape (2, customers)."""
     pace = known["orders"] - np.log1p(known["tenure_days"])
     values = known.assign(rhythm=known["overdue"], pace=pace)[list(REASONS)]
-    terms = pd.concat([model[:-1].transform(part) for part in in_parts(known[model.feature_names_in_])])
-    shares = reason_shares(list(terms))
+    terms = pd.concat([model[:-1].transform(part[FEATURES]) for part in in_parts(known)])
+    belongs = np.array([[REASON_OF[term] == reason for reason in REASONS] for term in terms], float)
     words = np.array(list(REASONS.values()), dtype=object)
-    names = np.empty((2, len(known)), dtype=object)
-    for churning in (True, False):
-        mine = called == churning
-        others = mine if mine.all() else ~mine
-        moves = (((terms[mine] - terms[others].mean()) * model[-1].coef_[0]) @ shares).to_numpy()
-        below = (values[mine] < values[others].mean()).to_numpy()
-        strength = np.where(is_plausible(below, churning), moves if churning else -moves, 0)
-        row, strongest = np.arange(mine.sum()), np.argsort(-strength, axis=1, kind="stable")[:, :2]
-        names[:, mine] = [
-            np.where(strength[row, reason] > 0, words[reason, below[row, reason].astype(int)], None)
-            for reason in strongest.T
-        ]
+    names = np.full((2, len(known)), None, dtype=object)
+    others = safe if safe.any() else at_risk
+    moves = (((terms[at_risk] - terms[others].mean()) * model[-1].coef_[0]) @ belongs).to_numpy()
+    below = (values[at_risk] < values[others].mean()).to_numpy().astype(int)
+    said = words[np.arange(len(REASONS)), below]  # customers x reasons
+    strength = np.where((moves > 0) & (said != None), moves, 0)  # noqa: E711, of each element
+    row, strongest = np.arange(at_risk.sum()), np.argsort(-strength, axis=1, kind="stable")[:, :2]
+    names[:, at_risk] = [np.where(strength[row, n] > 0, said[row, n], None) for n in strongest.T]
     return names
-
-
-def reason_shares(terms: list[str]) -> np.ndarray:
-    """How much of each of the model's terms (rows) belongs to each reason (columns); a product's two features
-    share evenly."""
-    shares = np.zeros((len(terms), len(REASONS)))
-    for row, term in enumerate(terms):
-        factors = term.removesuffix("^2").split()
-        for feature in set(factors) & set(FEATURES):
-            shares[row, list(REASONS).index(REASON_OF[feature])] += 1 / len(factors)
-    return shares
-
-
-def is_plausible(below: np.ndarray, churning: bool) -> np.ndarray:
-    """Whether each customer's side of the others (one column per reason) can be a reason for this prediction:
-    to be long overdue, say, is none to stay."""
-    plausible = np.ones_like(below)
-    for column, reason in enumerate(REASONS):
-        if reason in CHURN_SIDE:
-            speaks_for_churn = below[:, column] == (CHURN_SIDE[reason] == "below")
-            plausible[:, column] = speaks_for_churn == churning
-    return plausible

@@ -25,6 +25,10 @@ LABELS = {  # on the console
     MAJORITY: "  majority baseline",
     CEILING: "  ceiling: told who has lapsed",
 }
+AS_GOOD = {  # what is said where one of them is right as often as the model
+    RULE: "the recency rule is right as often: use it",
+    MAJORITY: "one answer for all is right as often",
+}
 
 
 class Scored(NamedTuple):
@@ -199,6 +203,12 @@ def resample_scorer(churned: np.ndarray, scored: Scored) -> Callable[[np.ndarray
     return score
 
 
+def can_rank(metrics: pd.DataFrame) -> bool:
+    """Whether the model ranks customers better than chance does: the interval of its ROC AUC lies above 0.5."""
+    auc = metrics.query("model == @MODEL and metric == 'roc_auc' and population == 'all'")
+    return bool(auc["low"].iloc[0] > 0.5)
+
+
 def report(metrics: pd.DataFrame, cutoff: pd.Timestamp) -> None:
     """Say how the model did on customers it was not fitted on, beside what else there is: a small table."""
     value = metrics.set_index(["metric", "model", "population"])["value"]
@@ -216,6 +226,10 @@ def report(metrics: pd.DataFrame, cutoff: pd.Timestamp) -> None:
         if model in value.index.get_level_values("model"):
             pairs = ((value["accuracy", model, name], value["roc_auc", model, name]) for name in populations)
             say("", f"{label:<34}" + "".join(f"{accuracy:>11.1%}{auc:>6.3f}" for accuracy, auc in pairs))
+    for name in populations:
+        for model, words in AS_GOOD.items():
+            if value["accuracy", model, name] >= value["accuracy", MODEL, name]:
+                say("Noted", f"{name} customers: {words}")
 
 
 # --- calibration ---

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,15 +70,19 @@ def save(
     say("Saved", f"{len(tables)} CSV files and {len(figures)} figures in {shown}")
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write the table, whole; texts as escape_formulas has them, 0 for what came to -0, whole units without .0."""
+def write_csv(path: Path, table: pd.DataFrame, opener: Callable[[str, int], int] | None = None) -> None:
+    """Write the table, whole; texts as escape_formulas has them, 0 for what came to -0, whole units without .0.
+    The `opener` is open's."""
     texts, floats = table.select_dtypes(["object", "string"]), table.select_dtypes("float")
     written = {str(name): escape_formulas(texts[name]) for name in texts}
     written |= {str(name): floats[name] + 0.0 for name in floats}
     if "units" in floats:
         written["units"] = written["units"].map("{:.15g}".format)
-    with atomic_write(path) as temporary:
-        table.assign(**written).to_csv(temporary, index=False, lineterminator="\n", date_format="%Y-%m-%d")
+    with (
+        atomic_write(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="", opener=opener) as file,
+    ):
+        table.assign(**written).to_csv(file, index=False, lineterminator="\n", date_format="%Y-%m-%d")
 
 
 def escape_formulas(texts: pd.Series) -> pd.Series:

@@ -1,6 +1,6 @@
 """Who a customer is: what stands for nobody, and the keyed hash that takes the place of an address.
 
-An id that holds an @ is an address. It leaves the reader only as HMAC-SHA-256 of its lower case, cut to 16
+An id that holds an @ is an address. It comes into a table only as HMAC-SHA-256 of its lower case, cut to 16
 hex digits: the same person in every load that has the same key, and nobody's address to who has no key.
 """
 

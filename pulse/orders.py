@@ -161,14 +161,19 @@ def require_readable(excluded: pd.Series, analysed: int, reading: Reading) -> No
 # --- customers ---
 
 
+def customer_fields(settings: Settings) -> dict[str, str]:
+    """{our name: the field's} of a customer; pulse/addresses.py alone reads name and email."""
+    names = ("customer_id", "signup_date", "country", "city", "acquisition_channel", "name", "email")
+    fields = dict(zip(names, names, strict=True)) | {"customer_id": "_id"}
+    return fields | parse_mapping(settings.customer_fields, names, "CUSTOMER_FIELDS")
+
+
 def read_customers(db: Database, settings: Settings, reading: Reading) -> pd.DataFrame:
     """One row per customer: customer_id (as in read_range), signup_date (a day), country, city,
     acquisition_channel."""
-    texts = ("country", "city", "acquisition_channel")
-    fields = {"customer_id": "_id"} | {name: name for name in ("signup_date", *texts)}
-    fields |= parse_mapping(settings.customer_fields, tuple(fields), "CUSTOMER_FIELDS")
-    types = {"customer_id": "string", "signup_date": "date"} | dict.fromkeys(texts, "string")
-    collection = active_collection(db, settings.customers_collection)
+    types = {"customer_id": "string", "signup_date": "date"}
+    types |= dict.fromkeys(("country", "city", "acquisition_channel"), "string")
+    collection, fields = active_collection(db, settings.customers_collection), customer_fields(settings)
     customers = read_columns(collection, types, fields, dates=reading.dates).dropna(subset="customer_id")
     customers = name_customers(customers, settings, reading)
     days = customers["signup_date"].dt.normalize()

@@ -22,6 +22,7 @@ from pulse.mongod import embedded_mongod
 from pulse.orders import Audit, add_audits, add_revenue, read_range
 from pulse.planning import Reading, plan_reading
 from pulse.statuses import general_words
+from pulse.terms import Form
 
 # a shell that starts the tests in the background has them ignore Ctrl-C, and so would the scripts that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -230,4 +231,4 @@ def today(history) -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def models(churn, learning) -> tuple:
     """Both models, fitted at all cutoffs but the last."""
-    return churn.fit(pd.concat(learning[:-1]))
+    return churn.fit(pd.concat(learning[:-1]), Form())

@@ -228,3 +228,32 @@ def test_check_of_a_case_tells_nothing_of_a_customer(
     printed, message = capsys.readouterr()
     assert not ADDRESS.search(printed + message)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- script 3 ---
+
+
+@pytest.fixture
+def forecast(churn, db, monkeypatch, tmp_path):
+    """A function: load a case, and what script 3 makes of it: its tables, by name."""
+
+    def run(load, name: str) -> dict[str, pd.DataFrame]:
+        load(name, "--accept-rejects")
+        monkeypatch.setattr("sys.argv", ["3_churn_model.py"])
+        churn.main()
+        return {path.stem: load_csv(path) for path in tmp_path.glob("*.csv")}
+
+    return run
+
+
+def test_a_lone_early_order_moves_no_forecast(load, forecast):
+    """A year's shop, alone and with one order of long before."""
+    totals = []
+    names = ("shop_of_one_year.csv", "lone_order_before_opening.csv", "lone_order_1970.csv")
+    for name, customers in zip(names, (300, 301, 300), strict=True):
+        tables = forecast(load, name)
+        assert len(tables["churn_predictions"]) == customers
+        coming = tables["revenue_forecast"].query("part == 'known customers'").iloc[-1]
+        assert coming["low"] < coming["forecast"] < coming["high"]
+        totals.append(coming["forecast"])
+    assert totals[1:] == pytest.approx([totals[0]] * 2, rel=0.1)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pulse.charts import draw_cohorts, draw_drivers, draw_revenue, format_amount
-from pulse.churn_charts import draw_confusion, draw_profit
+from pulse.churn_charts import draw_confusion, draw_odds, draw_profit
 
 
 def title(figure) -> str:
@@ -53,6 +53,21 @@ def test_the_confusion_title_counts_who_was_predicted_right():
 def test_the_profit_title_says_where_no_contact_pays():
     curve = pd.DataFrame({"customers_contacted": [0, 1, 2], "expected_profit": [0.0, 5.0, 3.0]})
     pays = title(draw_profit(curve.assign(is_best=[False, True, False])))
-    assert pays == "Contacting the 1 customers with the most revenue at risk is worth 5"
+    assert pays == "Contacting the first 1 of the list is worth 5"
     never = curve.assign(expected_profit=[0.0, -1.0, -2.0], is_best=[True, False, False])
-    assert title(draw_profit(never)) == "Contacting customers does not pay at these costs"
+    assert title(draw_profit(never)) == "Nobody to contact: it does not pay, or nobody can be ranked"
+
+
+def test_the_odds_are_those_of_the_average_customer():
+    terms = pd.DataFrame(
+        {
+            "feature": ["overdue", "orders", "overdue_squared"],
+            "odds_ratio": [2.0, 0.25, 50.0],
+            "low": [1.5, 0.2, 40.0],
+            "high": [2.5, 0.3, 60.0],
+            "meaning": ["Twice as long away", "Twice as many orders", "Far off"],
+        }
+    )
+    figure = draw_odds(terms)
+    assert title(figure) == "Twice as many orders: 0.25 times the odds of churn"
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == terms["meaning"].tolist()[1::-1]

@@ -48,6 +48,8 @@ def test_values_of_any_type_become_what_is_asked_for_or_nothing(db):
     assert numbers[:7] == [7.0, 7.0, None, 2.0**40, 2.5, None, 1.0]
     assert (days[0], days[1], days[5], days[6], days[9]) == (None,) * 5
     assert (days[7], days[8]) == (pd.Timestamp(DAY), pd.Timestamp("2024-03-05"))
+    only_texts = read_columns(db.t, {"text": "text"}, {"text": "text"})["text"]
+    assert [text for text in only_texts if not pd.isna(text)] == ["0007", "2024-03-05"]
 
 
 def test_only_the_documents_that_match_are_read(db):

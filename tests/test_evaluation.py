@@ -15,6 +15,7 @@ from pulse.evaluation import (
     Scored,
     best_threshold,
     calibration,
+    can_rank,
     evaluate,
     from_probability,
     point_metrics,
@@ -239,8 +240,36 @@ def test_the_report_shows_the_baselines_beside_the_model(capsys):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0][:3] == ["Tested", "at", "2024-06-01,"]
     assert [line[-2:] for line in lines[:3]] == [["all", "established"], ["200", "100"], ["50.0%", "50.0%"]]
-    assert [line[-4:] for line in lines[4:]] == [
+    assert [line[-4:] for line in lines[4:7]] == [
         ["75.0%", "0.750", "100.0%", "1.000"],
         ["100.0%", "1.000", "100.0%", "1.000"],
         ["50.0%", "0.500", "50.0%", "0.500"],
     ]
+    assert [" ".join(line) for line in lines[7:]] == [
+        f"Noted {who} customers: the recency rule is right as often: use it" for who in ("all", "established")
+    ]
+
+
+def test_one_answer_for_all_that_is_right_as_often_is_named(capsys):
+    """Three in four churned, and the model calls one in two of them wrong."""
+    test = pd.DataFrame(
+        {"recency_days": np.arange(200) % 50, "tenure_days": 10, "churned": np.arange(200) % 4 > 0}
+    )
+    scores = pd.DataFrame({MODEL: np.where(np.arange(200) % 2, 0.4, 0.6)})
+    report(evaluate(test, test, scores, HORIZON), pd.Timestamp("2024-06-01"))
+    assert "all customers: one answer for all is right as often" in capsys.readouterr().out
+
+
+def test_a_model_ranks_where_its_interval_is_above_chance():
+    rng = np.random.default_rng(0)
+    test = pd.DataFrame({"recency_days": 1.0, "tenure_days": 10, "churned": np.arange(400) % 2 == 0})
+    noise = rng.random(400)
+    for probability, ranks in (
+        (noise, False),
+        (noise / 2 + test["churned"] / 4, True),
+        (1 - test["churned"], False),
+    ):
+        table = evaluate(test, test, pd.DataFrame({MODEL: probability}), HORIZON)
+        auc = table.query("model == @MODEL and metric == 'roc_auc'").iloc[0]
+        assert can_rank(table) is ranks, f"{auc['value']} ({auc['low']} to {auc['high']})"
+        assert (probability is not noise) or auc["value"] > 0.5

@@ -1,10 +1,12 @@
-"""docs/Model_Card.md shows what a run gives: `python tests/benchmarks/churn_peers.py` prints its rows."""
+"""docs/Model_Card.md shows what a run gives: churn_peers.py and rolling_origins.py, in tests/benchmarks, print its
+rows."""
 
 import sys
 
 import pytest
 from conftest import ROOT
 
+NO_PEERS = "BG/NBD is not here: pip install -r requirements-dev.txt brings it"
 CARD = (ROOT / "docs" / "Model_Card.md").read_text(encoding="utf-8")
 
 
@@ -18,11 +20,22 @@ CARD = (ROOT / "docs" / "Model_Card.md").read_text(encoding="utf-8")
     ],
 )
 def test_the_card_shows_the_figures_of_a_run(request, monkeypatch, title, fixture, populations):
-    pytest.importorskip("lifetimes", reason="BG/NBD is not here: pip install -r requirements-dev.txt brings it")
+    pytest.importorskip("lifetimes", reason=NO_PEERS)
     monkeypatch.setattr(sys, "path", [str(ROOT / "tests" / "benchmarks"), *sys.path])
     import churn_peers
 
     folder, _ = request.getfixturevalue(fixture)
     for table, rows in churn_peers.card(title, folder, populations).items():
+        for row in rows:
+            assert row in CARD, f"{table}: {row}"
+
+
+@pytest.mark.slow
+def test_the_card_shows_how_the_models_held_over_time(cdnow, monkeypatch):
+    pytest.importorskip("lifetimes", reason=NO_PEERS)
+    monkeypatch.setattr(sys, "path", [str(ROOT / "tests" / "benchmarks"), *sys.path])
+    import rolling_origins
+
+    for table, rows in rolling_origins.card(cdnow[0], rolling_origins.STEP).items():
         for row in rows:
             assert row in CARD, f"{table}: {row}"

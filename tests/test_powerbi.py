@@ -8,6 +8,8 @@ import pytest
 from conftest import ROOT, SCRIPTS
 from dax import Model
 
+from pulse.contacts import GONE
+
 PROJECT = ROOT / "powerbi"
 REPORT = PROJECT / "ECommercePulse.Report" / "definition"
 TMDL = {
@@ -19,8 +21,9 @@ M_TYPES["type logical"] = "boolean"
 
 
 def columns_of(table: str) -> dict[str, str]:
-    """{column: dataType} of those that come from the CSV."""
-    return dict(re.findall(r"^\tcolumn (\w+)\n\t\tdataType: (\w+)$", TMDL[table], flags=re.MULTILINE))
+    """{column: dataType} of those that come from the CSV, not of those that the query adds."""
+    found = re.findall(r"^\tcolumn (\w+)\n\t\tdataType: (\w+)$", TMDL[table], flags=re.MULTILINE)
+    return {name: kind for name, kind in found if f'Table.AddColumn(Typed, "{name}"' not in TMDL[table]}
 
 
 def measures_of(table: str) -> dict[str, tuple[str, str]]:
@@ -59,19 +62,27 @@ def test_every_column_of_every_csv_is_in_the_model_with_its_type(shop, tables):
     for table, frame in tables.items():
         kind = columns_of(table)
         assert list(kind) == list(frame), table
-        typed = dict(re.findall(r'\{"(\w+)", ([^}]+)\}', TMDL[table]))
+        typed = dict(re.findall(r'\{"(\w+)", ([\w. ]+)\}', TMDL[table]))
         assert {name: M_TYPES[m] for name, m in typed.items()} == kind, table
-        assert re.findall(r"sourceColumn: (\w+)", TMDL[table]) == list(frame)
+        added = re.findall(r'Table.AddColumn\(Typed, "(\w+)"', TMDL[table])
+        assert re.findall(r"sourceColumn: (\w+)", TMDL[table]) == [*frame, *added]
         assert '"en-US")' in TMDL[table]
         for name in frame:
             if kind[name] != "string":
                 assert frame[name].dtype.kind in kinds[kind[name]], f"{table}[{name}]"
 
 
+def test_risk_bands_are_in_rising_order_and_gone_is_last(churn):
+    bands = ", ".join(f'"{name}"' for name in (*churn.RISK_BANDS, GONE))
+    order = f'"risk_band_order", each List.PositionOf({{{bands}}}, [risk_band]), Int64.Type)'
+    assert order in TMDL["fact_predictions"]
+    assert "sourceColumn: risk_band\n\t\tsortByColumn: risk_band_order\n" in TMDL["fact_predictions"]
+
+
 def test_relationships_hold_and_the_date_table_covers_every_date(tables):
     text = (PROJECT / "ECommercePulse.SemanticModel" / "definition" / "relationships.tmdl").read_text()
     pairs = re.findall(r"fromColumn: (\w+)\.(\w+)\n\ttoColumn: (\w+)\.(\w+)", text)
-    assert len(pairs) == 5
+    assert len(pairs) == 6
     months = tables["fact_kpis"]["month"]
     days = pd.date_range(months.min(), months.max() + pd.offsets.MonthEnd())
     for table, column, to, key in pairs:
@@ -93,7 +104,7 @@ def fields(node) -> set[tuple[str, str, str]]:
         return set()
     found = set().union(*map(fields, node.values()))
     for kind in ("Column", "Measure"):
-        if "Property" in node.get(kind, {}):
+        if "Entity" in node.get(kind, {}).get("Expression", {}).get("SourceRef", {}):
             found.add((kind, node[kind]["Expression"]["SourceRef"]["Entity"], node[kind]["Property"]))
     return found
 
@@ -103,6 +114,23 @@ def test_every_field_of_every_visual_exists():
         for kind, table, name in fields(json.loads(path.read_text(encoding="utf-8"))):
             has = measures_of(table) if kind == "Measure" else re.findall(r"^\tcolumn (\w+)", TMDL[table], re.M)
             assert name in has, f"{path.parent.name}: {table}[{name}]"
+
+
+def test_the_list_holds_whom_to_contact_in_the_order_of_their_rank(tables):
+    """Its filter keeps the first rows of churn_predictions.csv, all that are to be contacted."""
+    path = REPORT / "pages" / "churn" / "visuals" / "churn_customers_at_risk" / "visual.json"
+    visual = json.loads(path.read_text(encoding="utf-8"))
+    (kept,) = visual["filterConfig"]["filters"]
+    (where,) = kept["filter"]["Where"]
+    ((literal,),) = where["Condition"]["In"]["Values"]
+    (sort,) = visual["visual"]["query"]["sortDefinition"]["sort"]
+    assert sort["direction"] == "Ascending"
+    (column,), (order,) = fields(kept["field"]), fields(sort["field"])
+    listed = tables["fact_predictions"]
+    chosen = listed[listed[column[2]] == literal["Literal"]["Value"].strip("'")].sort_values(order[2])
+    assert len(chosen) > 0
+    assert list(chosen["rank"]) == list(range(1, len(chosen) + 1))
+    assert list(chosen.index) == list(listed[listed["contact_profit"] > 0].index)
 
 
 def test_five_pages_in_order_with_unique_names_and_alt_texts():
@@ -162,6 +190,9 @@ def truth(shop, tables) -> dict[str, float]:
     cohorts, kpis, rfm = (tables[f"fact_{name}"] for name in ("cohorts", "kpis", "rfm"))
     drivers, listed, curve = (tables[f"fact_{name}"] for name in ("drivers", "predictions", "profit_curve"))
     quality = tables["fact_quality"].set_index("check")
+    whole = tables["fact_forecast"].query("part == 'all'")
+    parts = tables["fact_forecast"].query("part != 'all'")
+    away = listed["customer_id"].map(rfm.set_index("customer_id")["recency_days"]) > 90
     by_month = cohorts.groupby("activity_month")[["active_customers", "orders", "net_revenue"]].sum()
     returning = cohorts[cohorts["months_since_first"] > 0].groupby("activity_month")["active_customers"].sum()
     by_month["gross"] = drivers.groupby("month")["revenue"].sum()
@@ -205,19 +236,20 @@ def truth(shop, tables) -> dict[str, float]:
         "Cumulative revenue per customer": cumulative.sum() / cohorts["cohort_size"].sum(),
         "Customers predicted": len(rfm),
         "Average churn probability": listed["churn_probability"].sum() / len(rfm),
-        "Customers at high risk": (listed["churn_probability"] >= 0.7).sum(),
-        "Expected revenue": number(r"Forecast +([\d,]+)"),
+        "Customers at high risk": ((listed["churn_probability"] >= 0.7) & ~away).sum(),
+        "Expected revenue": number(r"([\d,]+) \(.+\) of it of today's customers"),
         "Revenue at risk": listed["revenue_at_risk"].sum(),
         "Contact profit": listed["contact_profit"].sum(),
         "Expected profit": sum(listed["contact_profit"].head(n).sum() for n in curve["customers_contacted"]),
         "Customers to contact": number(r"the first ([\d,]+) of"),
-        "Best profit": number(r"worth ([\d,]+) at"),
-        "Forecast revenue": tables["fact_forecast"]["forecast"].sum(),
-        "Forecast low": tables["fact_forecast"]["low"].sum(),
-        "Forecast high": tables["fact_forecast"]["high"].sum(),
-        "Actual revenue": tables["fact_forecast"]["actual"].sum(),
-        "Coming forecast": listed["expected_revenue"].sum(),
-        "Last forecast error": number(r"was off by ([-+\d.]+)%") / 100,
+        "Best profit": number(r"worth ([\d,]+)\n"),
+        "Forecast revenue": parts["forecast"].sum(),
+        "Forecast low": whole["low"].sum(),
+        "Forecast high": whole["high"].sum(),
+        "Actual revenue": parts["actual"].sum(),
+        "Coming forecast": number(r"Forecast +([\d,]+)"),
+        "Coming forecast of known customers": listed["expected_revenue"].sum(),
+        "Last forecast error": number(r"off by ([-+\d.]+)%") / 100,
         "Metric value": tables["fact_metrics"]["value"].max(),
         "Metric low": tables["fact_metrics"]["low"].max(),
         "Metric high": tables["fact_metrics"]["high"].max(),
@@ -242,7 +274,7 @@ def truth(shop, tables) -> dict[str, float]:
 PRINTED_ROUNDED = {  # to what the scripts print
     **dict.fromkeys(("Model accuracy", "Majority baseline", "Recency rule accuracy"), 0.0005),
     **dict.fromkeys(("Model AUC", "Model calibration error", "Last forecast error"), 0.0005),
-    **dict.fromkeys(("Expected revenue", "Best profit"), 0.5),
+    **dict.fromkeys(("Expected revenue", "Coming forecast", "Best profit"), 0.5),
     **dict.fromkeys(("Observed churn", "Retention", "Predicted churn"), 0.0005),
     "Cumulative revenue per customer": 0.005,
 }

@@ -21,10 +21,21 @@ from sklearn.preprocessing import StandardScaler
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 from conftest import find_log, run_all  # noqa: E402
+from nbd import bg_nbd, gamma_gamma, summary  # noqa: E402
 
 from common import Settings  # noqa: E402
+from pulse.customer_value import customer_value  # noqa: E402
 from pulse.evaluation import MODEL, from_probability, point_metrics  # noqa: E402
-from pulse.features import FEATURES, add_gaps, features, labelled_features, snapshot_at  # noqa: E402
+from pulse.features import (  # noqa: E402
+    FEATURES,
+    YEAR,
+    add_gaps,
+    combine_histories,
+    features,
+    labelled_features,
+    snapshot_at,
+    snapshots,
+)
 from pulse.mongod import embedded_mongod  # noqa: E402
 from pulse.orders import read_range  # noqa: E402
 from pulse.planning import plan_reading  # noqa: E402
@@ -52,33 +63,12 @@ def orders_of(folder: Path) -> tuple[pd.DataFrame, pd.Timestamp]:
         db = client[settings.mongo_db]
         reading = plan_reading(db, settings, None)
         orders = pd.concat([read_range(db, reading, where)[0] for where in reading.ranges])
-    return orders.dropna(subset="customer_id"), reading.as_of
+    return orders, reading.as_of
 
 
 def snapshot(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
     """What the model's features are made of."""
-    return snapshot_at(add_gaps(orders), cutoff, HORIZON)
-
-
-def bg_nbd(orders: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
-    """Each customer's probability of no order day within the horizon, from the orders before the cutoff.
-
-    BG/NBD (Fader, Hardie and Lee 2005): alive with the probability of their equation 7, and then at a
-    rate that is gamma distributed with r + x and alpha + T, so that nothing comes in t with the
-    probability ((alpha + T) / (alpha + T + t)) ** (r + x). Time is in weeks.
-    """
-    from lifetimes import BetaGeoFitter
-
-    past = orders[orders["completed"] & (orders["order_date"] < cutoff)]
-    by_customer = past["order_date"].dt.normalize().groupby(past["customer_id"].astype("str"))
-    days = by_customer.agg(["min", "max", "nunique"])
-    x = days["nunique"] - 1
-    t_x, age = ((end - days["min"]) / pd.Timedelta(weeks=1) for end in (days["max"], cutoff))
-    model = BetaGeoFitter().fit(x, t_x, age)
-    alive = model.conditional_probability_alive(x, t_x, age)
-    r, alpha = model.params_["r"], model.params_["alpha"]
-    none = ((alpha + age) / (alpha + age + HORIZON / pd.Timedelta(weeks=1))) ** (r + x)
-    return pd.Series(1 - alive * (1 - none), index=days.index)
+    return snapshot_at(add_gaps(orders.dropna(subset="customer_id")), cutoff, HORIZON)
 
 
 def evaluation_rows(folder: Path, orders: pd.DataFrame, as_of: pd.Timestamp, population: str) -> list[str]:
@@ -88,7 +78,7 @@ def evaluation_rows(folder: Path, orders: pd.DataFrame, as_of: pd.Timestamp, pop
     if find_spec("lifetimes"):
         cutoff = as_of - HORIZON
         known = labelled_features({cutoff: snapshot(orders, cutoff)}, cutoff, HORIZON)
-        chance = bg_nbd(orders, cutoff)[known.index]
+        chance, _ = bg_nbd(summary(orders, cutoff).loc[known.index], HORIZON)
         chosen = known["tenure_days"] >= (HORIZON.days if population == "established" else 0)
         answers = from_probability(chance[chosen].to_numpy())
         found["bg_nbd"] = pd.DataFrame({"value": point_metrics(known.loc[chosen, "churned"].to_numpy(), answers)})
@@ -115,6 +105,23 @@ def forecast_row(title: str, folder: Path) -> str:
     return f"| {title} | {' | '.join(amounts)} | {between} | {' | '.join(f'{miss:+.1%}' for miss in off)} |"
 
 
+def value_rows(title: str, orders: pd.DataFrame, as_of: pd.Timestamp) -> list[str]:
+    """Of the year before as_of, by what was known at its start: how far off the total was, the rank correlation,
+    and the share of customers inside their interval; beside BG/NBD x Gamma-Gamma. None of a shop too young."""
+    history = combine_histories([snapshots(orders, as_of, HORIZON, 1.0)], Settings())
+    current = features(history.snapshots[as_of], as_of, HORIZON)
+    _, test = customer_value(history, current, as_of, HORIZON, 2)
+    if test is None or not find_spec("lifetimes"):
+        return []
+    known, actual = summary(orders, test.cutoff), history.years[test.cutoff]["future_revenue"]
+    peer = (bg_nbd(known, YEAR)[1] * gamma_gamma(known))[actual.index]
+    rank = peer.corr(actual, method="spearman")
+    return [
+        f"| {title} | customer value | {test.total:+.1%} | {test.rank:.2f} | {test.inside:.0%} |",
+        f"| {title} | BG/NBD x Gamma-Gamma | {peer.sum() / actual.sum() - 1:+.1%} | {rank:.2f} | |",
+    ]
+
+
 def leaky_accuracy(orders: pd.DataFrame, as_of: pd.Timestamp) -> float:
     """Of the usual mistake: churned = away for more than 90 days today, recency among the features."""
     known = features(snapshot(orders, as_of), as_of, HORIZON)
@@ -136,6 +143,7 @@ def card(title: str, folder: Path, populations: tuple[str, ...] = ("all",)) -> d
     orders, as_of = orders_of(folder)
     tables = {f"{title}, {name}": evaluation_rows(folder, orders, as_of, name) for name in populations}
     tables["Revenue"] = [forecast_row(title, folder)]
+    tables["Customer value"] = value_rows(title, orders, as_of)
     tables["The leaky variant"] = [leaky_row(title, folder, orders, as_of)]
     return tables
 
