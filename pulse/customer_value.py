@@ -28,7 +28,7 @@ class Tested(NamedTuple):
     """How a year's expectation held."""
 
     cutoff: pd.Timestamp
-    total: float  # relative error of the sum of expected_value
+    total: float  # relative error of the sum of expected_value; missing of a year without net revenue
     inside: float  # share of the customers whose revenue lay in their interval
     rank: float  # Spearman correlation of expected and actual revenue
 
@@ -51,7 +51,7 @@ def customer_value(
     told, actual = expect(earlier, past, places), past["revenue"]
     test = Tested(
         cutoff=as_of - YEAR,
-        total=told["expected_value"].sum() / actual.sum() - 1,
+        total=told["expected_value"].sum() / actual.sum() - 1 if actual.sum() > 0 else np.nan,
         inside=actual.between(told["value_low"], told["value_high"]).mean(),
         rank=told["expected_value"].corr(actual, method="spearman"),
     )
@@ -76,12 +76,10 @@ def expect(train: pd.DataFrame, known: pd.DataFrame, places: int) -> pd.DataFram
         of_train, of_known = (
             np.concatenate([model.predict(part[FEATURES]) for part in in_parts(rows)]) for rows in (train, known)
         )
-        table |= dict(
-            zip(names, like_others(of_train, brought.to_numpy(), actual.to_numpy(), of_known), strict=True)
-        )
-    told = pd.DataFrame(table, index=known.index).round(
-        {"expected_orders": 2} | dict.fromkeys(COLUMNS["revenue"], places)
-    )
+        like = like_others(of_train, brought.to_numpy(), actual.to_numpy(), of_known)
+        table |= dict(zip(names, like, strict=True))
+    decimals = {"expected_orders": 2} | dict.fromkeys(COLUMNS["revenue"], places)
+    told = pd.DataFrame(table, index=known.index).round(decimals)
     whole = {"orders_low": np.floor(told["orders_low"]), "orders_high": np.ceil(told["orders_high"])}
     return told.assign(**whole).astype(dict.fromkeys(whole, "int64"))
 
@@ -117,12 +115,8 @@ def report_value(values: pd.DataFrame, test: Tested | None) -> None:
         say("Noted", "no customer values: they need two years and a horizon of orders, and")
         say("", f"{MINIMUM_PER_CLASS} customers who pay in each year, to be tested")
         return
-    say(
-        "Value",
-        f"{as_text(values['expected_value'].sum(), 0)} net revenue of today's customers in {YEAR.days} days",
-    )
-    say("", f"made at {test.cutoff:%Y-%m-%d}: off by {test.total:+.1%}, rank correlation {test.rank:.2f}")
-    say(
-        "",
-        f"{test.inside:.0%} of customers lay within their range, meant to hold {QUANTILES[1] - QUANTILES[0]:.0%}",
-    )
+    total, share = as_text(values["expected_value"].sum(), 0), QUANTILES[1] - QUANTILES[0]
+    off = f"off by {test.total:+.1%}" if np.isfinite(test.total) else "net revenue was not above 0"
+    say("Value", f"{total} net revenue of today's customers in {YEAR.days} days")
+    say("", f"made at {test.cutoff:%Y-%m-%d}: {off}, rank correlation {test.rank:.2f}")
+    say("", f"{test.inside:.0%} of customers lay within their range, meant to hold {share:.0%}")

@@ -12,10 +12,8 @@ from pulse.features import YEAR
 
 KNOWN, NEW, GUESTS, ALL = PARTS = "known customers", "new customers", "guests", "all"
 COVERAGE = 0.8  # share of the windows that low to high is meant to hold
-PRIOR_SPREAD, PRIOR_WINDOWS = (
-    0.20,
-    2,
-)  # what is known of log (actual / forecast) beforehand; it weighs as two windows
+PRIOR_SPREAD = 0.20  # of log (actual / forecast), before any is known
+PRIOR_WINDOWS = 2  # past ones that this weighs as much as
 FARTHEST = 10.0  # a forecast is off by so many times at most: above 0 stays above 0
 SEASON_BOUNDS = (0.5, 2.0)  # of the factors for season and growth
 LEVEL_WINDOWS = 4  # whose mean is the forecast of a part whose year before is not known
