@@ -114,7 +114,7 @@ def main() -> None:
     audit = shop.audit
     row = manifest_row(Path(__file__).name, shop.as_of, audit.orders, audit.fingerprint, args.keep_odd_dates)
     learned = learn(shop.history, shop.as_of, horizon)
-
+    shop.history.snapshots.clear()  # the lists of all customers need that memory
     scored = learned.tested.churn.predict_proba(learned.test[FEATURES])[:, 1]
     scores = pd.DataFrame({MODEL: scored}, learned.test.index)
     scores = evaluation.add_peers(scores, learned.train, learned.test, FEATURES, shop.truth)
