@@ -256,7 +256,9 @@ def usual_forecast(churn) -> float:
     return forecast_of(churn, SHOP)["forecast"].iloc[-1]
 
 
-@pytest.mark.parametrize("odd", list(ODD))
+@pytest.mark.parametrize(
+    "odd", [odd if n % 2 else pytest.param(odd, marks=pytest.mark.slow) for n, odd in enumerate(ODD)]
+)
 @pytest.mark.filterwarnings("error")
 def test_an_odd_shop_gets_a_forecast(churn, odd, usual_forecast):
     forecast = forecast_of(churn, [*SHOP, *ODD[odd]])
@@ -286,7 +288,10 @@ def test_a_tested_window_of_huge_refunds_gets_a_sentence(churn, capsys):
     assert "add up to no revenue above 0" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("opened", "early"), [("2024-07-01", "2024-03-03"), ("2024-11-20", "2024-07-23")])
+@pytest.mark.parametrize(
+    ("opened", "early"),
+    [("2024-07-01", "2024-03-03"), pytest.param("2024-11-20", "2024-07-23", marks=pytest.mark.slow)],
+)
 def test_no_lone_early_order_moves_a_young_shops_forecast(churn, opened, early):
     """Nor makes a window of before the shop had opened one to compare with."""
     shop = shop_of_months(opened)
@@ -296,7 +301,7 @@ def test_no_lone_early_order_moves_a_young_shops_forecast(churn, opened, early):
     np.testing.assert_allclose(with_it, usual, rtol=0.1)
 
 
-@pytest.mark.parametrize("days", [73, 365])
+@pytest.mark.parametrize("days", [pytest.param(73, marks=pytest.mark.slow), 365])
 def test_a_horizon_may_divide_the_year(churn, days):
     """Windows a year before are then windows of the grid."""
     as_of, horizon = pd.Timestamp("2025-09-01"), pd.Timedelta(days=days)

@@ -246,6 +246,7 @@ def forecast(churn, db, monkeypatch, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_lone_early_order_moves_no_forecast(load, forecast):
     """A year's shop, alone and with one order of long before."""
     totals = []
