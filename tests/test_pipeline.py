@@ -112,7 +112,7 @@ def test_retention_starts_high_and_levels(shop):
 def test_the_same_seed_gives_the_same_bytes(shop, tmp_path):
     run_all(tmp_path)
     files = sorted(path.relative_to(shop[0]) for path in shop[0].rglob("*") if path.suffix in (".csv", ".png"))
-    assert len(files) == 14 + len(FIGURES)
+    assert len(files) == 16 + len(FIGURES)
     _, different, missing = filecmp.cmpfiles(shop[0], tmp_path, files, shallow=False)
     assert (different, missing) == ([], [])
 

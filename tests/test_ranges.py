@@ -196,7 +196,7 @@ def whole(shop_uri, tmp_path_factory) -> dict[str, bytes]:
 @pytest.mark.parametrize(("size", "workers"), [("150", "1"), ("6000", ""), ("2000", "3")])
 def test_ranges_give_the_same_files(shop_uri, whole, tmp_path, size, workers):
     found, _ = analyse(tmp_path, shop_uri, RANGE_ORDERS=size, WORKERS=workers)
-    assert len(found) == 14
+    assert len(found) == 16
     assert found == whole
 
 

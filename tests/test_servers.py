@@ -83,6 +83,9 @@ class ReplicaSet:
             "members": [{"_id": n, "host": host} for n, host in enumerate(hosts)],
             "settings": {"electionTimeoutMillis": 1500, "heartbeatIntervalMillis": 300, "chainingAllowed": False},
         }
+        for host in reversed(hosts):  # all answer before the first is told of the others
+            with MongoClient(host, directConnection=True) as member:
+                member.admin.command("ping")
         with MongoClient(hosts[0], directConnection=True) as first:
             first.admin.command("replSetInitiate", config)
 
