@@ -91,13 +91,13 @@ def draw_odds(terms: pd.DataFrame) -> "Figure":
 
     shown = terms[terms["feature"].isin(FEATURES)].sort_values("odds_ratio")
     top = shown.loc[np.log(shown["odds_ratio"]).abs().idxmax()]
-    figure, axes = new_figure(f"{top['meaning']}: {top['odds_ratio']:.2g} times the odds of churn")
+    figure, axes = new_figure(f"{top['meaning']}: {two_digits(top['odds_ratio'])} times the odds of churn")
     names = shown["meaning"].map(partial(textwrap.fill, width=30))
     colours = np.select([shown["low"] > 1, shown["high"] < 1], [ORANGE, BLUE], GREY)
     axes.hlines(names, shown["low"], shown["high"], color=colours, lw=3)
     axes.scatter(shown["odds_ratio"], names, color=colours, s=90)
     for row, odds in enumerate(shown["odds_ratio"]):
-        axes.annotate(f"{odds:.2g}", (odds, row), (0, 10), textcoords="offset points", ha="center", size=11)
+        axes.annotate(two_digits(odds), (odds, row), (0, 10), textcoords="offset points", ha="center", size=11)
     axes.axvline(1, color=GREY, lw=1)
     axes.set(xscale="log", xlabel="Odds of churn of the average customer are multiplied by (95% interval)")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
@@ -105,6 +105,11 @@ def draw_odds(terms: pd.DataFrame) -> "Figure":
     axes.set_xticks([], minor=True)
     axes.margins(x=0.1, y=0.1)
     return figure
+
+
+def two_digits(ratio: float) -> str:
+    """A ratio in two digits, as people write it: 0.25, 7, 130."""
+    return f"{float(f'{ratio:.2g}'):,g}"
 
 
 def draw_profit(curve: pd.DataFrame) -> "Figure":

@@ -54,8 +54,8 @@ def contact_list(
 
     `predictions` has churn_probability, if_staying, expected_revenue, segment, risk_band, main_reason and
     second_reason, `current` the customers' features. At risk is what churn is expected to cost: its
-    probability times what the customer would spend by staying; nothing of who is GONE. Contacted is whom
-    that pays for; nobody, where the model cannot rank them.
+    probability times what the customer would spend by staying; 0 for who is GONE. To contact are those whose
+    contact_profit is above 0, or nobody, where the model cannot rank customers.
     """
     churning = predictions["churn_probability"]
     lost = predictions["if_staying"].where(predictions["risk_band"] != GONE, 0)
@@ -97,8 +97,8 @@ def segments_of(customers: pd.Index, run: dict[str, str], folder: Path) -> pd.Se
 
 
 def profit_curve(contacts: pd.DataFrame, places: int = 2) -> pd.DataFrame:
-    """What it is worth to contact the first so many customers of the list: a row for each up to those whom it
-    says to contact and as many again, STEPS at least, in STEPS steps.
+    """What it is worth to contact the first so many customers of the list, in STEPS steps up to twice as many as
+    it says to contact, or STEPS.
 
     The columns: customers_contacted, expected_profit (of margin, less the costs), is_best.
     """

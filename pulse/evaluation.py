@@ -25,10 +25,6 @@ LABELS = {  # on the console
     MAJORITY: "  majority baseline",
     CEILING: "  ceiling: told who has lapsed",
 }
-AS_GOOD = {  # what is said where one of them is right as often as the model
-    RULE: "the recency rule is right as often: use it",
-    MAJORITY: "one answer for all is right as often",
-}
 
 
 class Scored(NamedTuple):
@@ -227,9 +223,11 @@ def report(metrics: pd.DataFrame, cutoff: pd.Timestamp) -> None:
             pairs = ((value["accuracy", model, name], value["roc_auc", model, name]) for name in populations)
             say("", f"{label:<34}" + "".join(f"{accuracy:>11.1%}{auc:>6.3f}" for accuracy, auc in pairs))
     for name in populations:
-        for model, words in AS_GOOD.items():
-            if value["accuracy", model, name] >= value["accuracy", MODEL, name]:
-                say("Noted", f"{name} customers: {words}")
+        right, ranks = (value[metric].xs(name, level="population") for metric in ("accuracy", "roc_auc"))
+        if right[RULE] >= right[MODEL] and ranks[RULE] >= ranks[MODEL]:
+            say("Noted", f"{name} customers: the recency rule does as well: use it")
+        if right[MAJORITY] >= right[MODEL]:
+            say("Noted", f"{name} customers: one answer for all is right as often")
 
 
 # --- calibration ---

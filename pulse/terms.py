@@ -29,7 +29,7 @@ TERMS = {  # the step that an odds ratio is given for: its size (None: a standar
 
 
 class Form(NamedTuple):
-    """What is to be decided of a churn model before it is fitted."""
+    """What is chosen before a churn model is fitted."""
 
     crossed: bool = False  # ten terms, not eight
     penalty: float = 0.1  # scikit-learn's C: the lower, the stronger

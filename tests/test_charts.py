@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pulse.charts import draw_cohorts, draw_drivers, draw_revenue, format_amount
-from pulse.churn_charts import draw_confusion, draw_odds, draw_profit
+from pulse.churn_charts import draw_confusion, draw_odds, draw_profit, two_digits
 
 
 def title(figure) -> str:
@@ -56,6 +56,12 @@ def test_the_profit_title_says_where_no_contact_pays():
     assert pays == "Contacting the first 1 of the list is worth 5"
     never = curve.assign(expected_profit=[0.0, -1.0, -2.0], is_best=[True, False, False])
     assert title(draw_profit(never)) == "Nobody to contact: it does not pay, or nobody can be ranked"
+
+
+def test_a_ratio_has_two_digits_and_no_exponent():
+    assert [two_digits(ratio) for ratio in (0.0123, 0.254, 6.998, 12.6, 128.4, 4912.0)] == [
+        *("0.012", "0.25", "7", "13", "130", "4,900"),
+    ]
 
 
 def test_the_odds_are_those_of_the_average_customer():

@@ -246,7 +246,7 @@ def test_the_report_shows_the_baselines_beside_the_model(capsys):
         ["50.0%", "0.500", "50.0%", "0.500"],
     ]
     assert [" ".join(line) for line in lines[7:]] == [
-        f"Noted {who} customers: the recency rule is right as often: use it" for who in ("all", "established")
+        f"Noted {who} customers: the recency rule does as well: use it" for who in ("all", "established")
     ]
 
 
@@ -258,6 +258,14 @@ def test_one_answer_for_all_that_is_right_as_often_is_named(capsys):
     scores = pd.DataFrame({MODEL: np.where(np.arange(200) % 2, 0.4, 0.6)})
     report(evaluate(test, test, scores, HORIZON), pd.Timestamp("2024-06-01"))
     assert "all customers: one answer for all is right as often" in capsys.readouterr().out
+
+
+def test_a_rule_that_is_right_as_often_but_ranks_worse_is_not_advised(capsys):
+    """All are called churned by both, which is right of three in four; the model ranks them, the rule does not."""
+    test = pd.DataFrame({"recency_days": 20.0, "tenure_days": 10, "churned": np.arange(400) % 4 > 0})
+    scores = pd.DataFrame({MODEL: 0.6 + 0.2 * test["churned"]})
+    report(evaluate(test, test, scores, HORIZON), pd.Timestamp("2024-06-01"))
+    assert "recency rule does as well" not in capsys.readouterr().out
 
 
 def test_a_model_ranks_where_its_interval_is_above_chance():
