@@ -36,6 +36,12 @@ def test_the_card_shows_how_the_models_held_over_time(cdnow, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(ROOT / "tests" / "benchmarks"), *sys.path])
     import rolling_origins
 
-    for table, rows in rolling_origins.card(cdnow[0], rolling_origins.STEP).items():
-        for row in rows:
-            assert row in CARD, f"{table}: {row}"
+    rows, weights = rolling_origins.roll(*rolling_origins.orders_of(cdnow[0]), rolling_origins.STEP)
+    for table, lines in rolling_origins.card(rows, weights).items():
+        for line in lines:
+            assert line in CARD, f"{table}: {line}"
+    mean = rows.groupby("model")[["roc_auc", "calibration_error"]].mean()
+    assert mean.loc["logistic_regression", "calibration_error"] <= 0.03
+    assert mean.loc["logistic_regression", "roc_auc"] >= mean["roc_auc"].max() - 0.005
+    assert weights["condition"].max() < 100
+    assert rolling_origins.sign_changes(weights) == []

@@ -189,7 +189,7 @@ def test_an_erratic_shop_is_hard_to_predict_and_the_report_says_so(shop, erratic
         for model in ("logistic_regression", "informed_judge"):
             assert erratic[model, name] < regular[model, name] - 0.05
         assert erratic["logistic_regression", name] < erratic["informed_judge", name]
-    assert erratic["logistic_regression", "calibration_error"] < 0.06
+    assert erratic["logistic_regression", "calibration_error"] < 0.04
     assert erratic["logistic_regression", "roc_auc"] > erratic["gradient_boosting", "roc_auc"] - 0.005
     ceiling = f"{erratic['informed_judge', 'accuracy']:.1%} {erratic['informed_judge', 'roc_auc']:.3f}"
     assert re.search(rf"ceiling: told who has lapsed +{ceiling}", printed[CHURN])

@@ -133,10 +133,8 @@ def sign_changes(weights: pd.DataFrame) -> list[str]:
     return [f"{name} ({low:.2f} to {high:.2f})" for name, low, high in both.itertuples()]
 
 
-def card(folder: Path, step: pd.Timedelta) -> dict[str, list[str]]:
-    """Rows of the card, by table, of the shop in this data folder."""
-    orders, as_of = orders_of(folder)
-    rows, weights = roll(orders, as_of, step)
+def card(rows: pd.DataFrame, weights: pd.DataFrame) -> dict[str, list[str]]:
+    """Rows of the card, by table, from those of roll."""
     return {
         "churn": churn_rows(rows),
         "revenue": forecast_rows(rows),
@@ -161,7 +159,8 @@ def main() -> None:
             folder.mkdir()
             done = run("1_data_generation.py", *load, data_dir=folder)
             assert done.returncode == 0, done.stderr
-            for table, lines in card(folder, STEP if "--import" in load else HORIZON).items():
+            found = roll(*orders_of(folder), STEP if "--import" in load else HORIZON)
+            for table, lines in card(*found).items():
                 print(f"\n{title}, {table}", *lines, sep="\n")
 
 
