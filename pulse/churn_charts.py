@@ -99,7 +99,8 @@ def draw_odds(terms: pd.DataFrame) -> "Figure":
     for row, odds in enumerate(shown["odds_ratio"]):
         axes.annotate(two_digits(odds), (odds, row), (0, 10), textcoords="offset points", ha="center", size=11)
     axes.axvline(1, color=GREY, lw=1)
-    axes.set(xscale="log", xlabel="Odds of churn of the average customer are multiplied by (95% interval)")
+    label = "What the odds of churn are multiplied by (95% interval; grey: unclear)"
+    axes.set(xscale="log", xlabel=label)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xticks([], minor=True)
