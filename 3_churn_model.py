@@ -141,7 +141,7 @@ def main() -> None:
         "revenue_forecast": learned.forecast,
         "customer_value": value,
     }
-    save(settings.data_path, tables, draw_churn(learned.test, scores, tables), row)
+    save(settings.data_path, tables, draw_churn(learned.test, scores, tables), row | audit.source)
     write_addresses(args.with_addresses, contacts, shop.people)
     say("Next", "open the CSV files in Power BI; data/README.md says what is in them")
 
@@ -169,6 +169,7 @@ def read_shop(db: Database, settings: Settings, args: Namespace) -> Shop:
     task = partial(range_history, reading=reading, horizon=horizon, sample_share=share)
     parts, audits = zip(*map_ranges(task, db, settings, reading.ranges), strict=True)
     audit = add_audits(list(audits), reading, settings)
+    audit = audit._replace(source=audit.source | {"horizon_days": f"{args.horizon}"})
     truth = read_truth(db, settings)
     history = combine_histories(parts, settings)._replace(places=decimals(reading.currency))
     return Shop(reading.as_of, history, audit, truth, people)

@@ -4,13 +4,14 @@ Each figure has a title that says what is seen. Libraries are imported where the
 slow to import, and load while MongoDB works.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from pulse.progress import clock
+from pulse.repurchase import ALL, WITHIN_DAYS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 Grid = Mapping[int, tuple[str, ...]]  # recency score -> the segments of frequency scores 1 to 5
 
+SHOWN = 24  # cohorts, and months of each, at the most
+LARGEST = 12  # moves between segments, at the most
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#9AA0A6"  # told apart by the colour-blind too
+SHADES = ("#8CC0DD", "#4598C6", BLUE)
 STYLE: Any = {
     **{"font.size": 13, "axes.titlesize": "medium", "axes.labelsize": "medium", "legend.fontsize": 12},
     **{"axes.spines.right": False, "axes.spines.top": False, "axes.axisbelow": True, "axes.linewidth": 1.2},
@@ -52,14 +56,16 @@ def format_amount(amount: float, _: object = None) -> str:
 
 @clock("Drawing")
 def draw_analysis(
-    tables: Mapping[str, pd.DataFrame], grid: Grid, best_first: tuple[str, ...]
+    tables: Mapping[str, pd.DataFrame], grid: Grid, best_first: Collection[str]
 ) -> "dict[str, Figure]":
     """Every figure of script 2 by its name."""
     return {
         "revenue_by_month": draw_revenue(tables["monthly_kpis"]),
         "segments": draw_segments(tables["rfm_analysis"], best_first),
         "rfm_grid": draw_rfm_grid(tables["rfm_analysis"], grid),
+        "segment_moves": draw_moves(tables["segment_moves"], best_first),
         "cohort_retention": draw_cohorts(tables["cohort_retention"]),
+        "repurchase": draw_repurchase(tables["repurchase"]),
         "revenue_drivers": draw_drivers(tables["revenue_drivers"]),
     }
 
@@ -85,7 +91,7 @@ def draw_revenue(months: pd.DataFrame) -> "Figure":
     return figure
 
 
-def draw_segments(rfm: pd.DataFrame, best_first: tuple[str, ...]) -> "Figure":
+def draw_segments(rfm: pd.DataFrame, best_first: Collection[str]) -> "Figure":
     """Each segment's customers and net revenue, and their shares."""
     sums = rfm.groupby("segment").agg(customers=("segment", "size"), revenue=("monetary", "sum"))
     sums = sums.reindex(list(best_first), fill_value=0)
@@ -111,36 +117,115 @@ def draw_rfm_grid(rfm: pd.DataFrame, grid: Grid) -> "Figure":
     largest = rfm["segment"].value_counts()
     title = f"The largest segment, {largest.index[0]}, holds {largest.iloc[0]:,} of {len(rfm):,} customers"
     figure, axes = new_figure(title, (10, 7.2))
-    draw_heat_map(axes, counts, {"label": "Customers"}, annot=text, fmt="", linewidths=1)
+    draw_heat_map(axes, counts, text, "Customers")
     axes.set(xlabel="Frequency score (5: most orders)", ylabel="Recency score (5: latest)")
     return figure
 
 
 def draw_cohorts(cohorts: pd.DataFrame) -> "Figure":
-    """The retention triangle from month 1 on, months in progress left out."""
+    """The retention triangle from month 1 on, of the last SHOWN cohorts, months in progress left out."""
     cells = cohorts[(cohorts["months_since_first"] > 0) & (cohorts["cell_state"] == "complete")]
-    sums = cells.groupby("months_since_first")[["active_customers", "cohort_size"]].sum()
+    months = np.sort(cells["cohort_month"].unique())
+    shown = cells[cells["cohort_month"].isin(months[-SHOWN:]) & (cells["months_since_first"] <= SHOWN)]
+    sums = shown.groupby("months_since_first")[["active_customers", "cohort_size"]].sum()
     rate = sums["active_customers"] / sums["cohort_size"]
     said = [f"{rate[n]:.0%} {after} later" for n, after in ((1, "a month"), (12, "a year")) if n in rate]
     title = f"Active again after their first order: {', '.join(said) or 'no month has passed yet'}"
     figure, axes = new_figure(title, (10, 7.2))
     if said:
-        triangle = cells.pivot(index="cohort_month", columns="months_since_first", values="retention_rate")
-        triangle.index = pd.DatetimeIndex(triangle.index).strftime("%b %Y")
-        bar = {"label": "Share of the cohort that ordered", "format": "{x:.0%}"}
-        readable, top = max(triangle.shape) <= 18, max(cells["retention_rate"].max(), 0.01)
-        numbers = {"annot": readable, "fmt": ".0%", "annot_kws": {"size": 9}}
-        draw_heat_map(axes, triangle, bar, vmin=0, vmax=top, **numbers)
-    axes.set(xlabel="Months since the first order", ylabel="Month of the first order", facecolor="#F4F1EA")
+        percent = 100 * shown.pivot(index="cohort_month", columns="months_since_first", values="retention_rate")
+        percent.index = pd.DatetimeIndex(percent.index).strftime("%b %Y")
+        digits = "{:.0f}" if shown["retention_rate"].max() >= 0.1 else "{:.1f}"
+        text = percent.map(digits.format).where(percent.notna(), "").to_numpy()
+        size = 9 if max(percent.shape) > 18 else 11
+        draw_heat_map(axes, percent, text, "Percent of the cohort that ordered", size)
+    newest = f", the last {SHOWN} of {len(months)}" if len(months) > SHOWN else ""
+    axes.set(
+        xlabel="Months since the first order", ylabel=f"Month of the first order{newest}", facecolor="#F4F1EA"
+    )
     return figure
 
 
-def draw_heat_map(axes: "Axes", table: pd.DataFrame, bar: dict[str, str], **options: Any) -> None:
-    """The table's values as shades of blue, with a colour bar (seaborn.heatmap's options)."""
-    import seaborn as sns
+def draw_heat_map(axes: "Axes", table: pd.DataFrame, text: np.ndarray, label: str, size: int = 12) -> None:
+    """The table's values as shades of blue on their own scale, said by a colour bar, with a text in each cell."""
+    values = np.ma.masked_invalid(table)
+    shades = axes.pcolormesh(values, cmap="Blues", edgecolors="white", linewidth=0.5)
+    light = shades.to_rgba(values)[..., :3] @ (0.21, 0.72, 0.07) > 0.5
+    centre: Any = {"ha": "center", "va": "center", "size": size, "in_layout": False}  # it takes no place: faster
+    for (row, column), words in np.ndenumerate(text):
+        if words:
+            axes.text(column + 0.5, row + 0.5, words, color=".15" if light[row, column] else "white", **centre)
+    axes.set_xticks(np.arange(table.shape[1]) + 0.5, table.columns)
+    axes.set_yticks(np.arange(table.shape[0]) + 0.5, table.index)
+    axes.invert_yaxis()
+    for part in (axes, axes.figure.colorbar(shades, ax=axes, label=label).ax):
+        part.spines[:].set_visible(False)
+        part.tick_params(length=0)
 
-    sns.heatmap(table, cmap="Blues", ax=axes, cbar_kws=bar, **options)
-    axes.tick_params("y", rotation=0)
+
+def draw_repurchase(table: pd.DataFrame) -> "Figure":
+    """How many have ordered again after so many days, by which order it was; bands are 95% limits."""
+    every = table[table["first_category"] == ALL]
+    figure, axes = new_figure(say_repurchase(every[every["order_number"] == "1"].set_index("within_days")))
+    for (number, rows), colour in zip(every.groupby("order_number"), (ORANGE, *SHADES), strict=True):
+        known = rows.dropna(subset="share")
+        if known.empty:
+            continue
+        days = known["within_days"]
+        axes.plot(days, known["share"], color=colour, lw=2.5, marker="o", label=f"after order {number}")
+        axes.fill_between(days, known["low"], known["high"], color=colour, alpha=0.2, lw=0)
+    if axes.lines:
+        axes.legend(frameon=False, reverse=True)
+    axes.set(
+        xscale="log",
+        xlabel="Days since the order (bands: 95% limits)",
+        ylabel="Have ordered again",
+        ylim=(0, None),
+    )
+    axes.set_xticks(WITHIN_DAYS, WITHIN_DAYS)
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    return figure
+
+
+def say_repurchase(first: pd.DataFrame) -> str:
+    """How soon first-time buyers come back, from their rows of repurchase.csv by within_days."""
+    known, median = first["share"].dropna(), first["median_days"].iloc[0]
+    if pd.notna(median) and median <= WITHIN_DAYS[-1]:
+        when = {0: "on the same day", 1: "within a day"}.get(median, f"within {median:.0f} days")
+        return f"Half of first-time buyers order again {when}"
+    if known.empty:
+        return "How soon customers order again: nobody has been watched for a week"
+    days = 90 if 90 in known else known.index[-1]
+    return f"{known[days]:.0%} of first-time buyers order again within {days} days"
+
+
+def draw_moves(moves: pd.DataFrame, best_first: Collection[str]) -> "Figure":
+    """The largest moves from one segment to another in the last month, and how many went up, down or came new."""
+    month = moves["month"].max()
+    last = moves[(moves["month"] == month) & (moves["from_segment"] != moves["to_segment"])]
+    rank = {name: place for place, name in enumerate(best_first)}
+    better = last["to_segment"].map(rank) < last["from_segment"].map(rank)
+    way = pd.Series(np.select([last["from_segment"] == "New", better], ["new", "up"], "down"), last.index)
+    n = last.groupby(way)["customers"].sum().reindex(["up", "down", "new"], fill_value=0)
+    title = "Who moved between segments: no month has ended yet"
+    if len(moves):
+        title = f"{month:%B %Y}: {n['up']:,} moved up, {n['down']:,} moved down, {n['new']:,} new"
+    figure, axes = new_figure(title)
+    if last.empty:
+        axes.set_axis_off()
+        return figure
+    largest = last.sort_values("customers", ascending=False, kind="stable").head(LARGEST)
+    colours = [{"up": BLUE, "down": ORANGE, "new": GREY}[way[row]] for row in largest.index]
+    bars = axes.barh(largest["from_segment"] + " → " + largest["to_segment"], largest["customers"], color=colours)
+    axes.bar_label(bars, fmt="{:,.0f}", padding=4)
+    axes.invert_yaxis()
+    axes.margins(x=0.08, y=0.02)
+    axes.set(xticks=[])
+    axes.spines["bottom"].set_visible(False)
+    cut = f", the {LARGEST} largest of {len(last)} moves" if len(last) > LARGEST else ""
+    figure.supxlabel(f"Customers{cut}; blue: up, orange: down, grey: new", size=13)
+    return figure
 
 
 def draw_drivers(drivers: pd.DataFrame) -> "Figure":

@@ -87,7 +87,8 @@ def segments_of(customers: pd.Index, run: dict[str, str], folder: Path) -> pd.Se
     """Each customer's RFM segment from script 2's file, where that is of the same orders as this `run` (see
     manifest_row); else missing."""
     path = folder / "rfm_analysis.csv"
-    if path.exists() and read_manifest(folder).get(ANALYSIS) == run | {"script": ANALYSIS, "state": COMPLETE}:
+    same = run | {"script": ANALYSIS, "state": COMPLETE}
+    if path.exists() and read_manifest(folder).get(ANALYSIS, {}).items() >= same.items():
         rfm = pd.read_csv(path, dtype={"customer_id": str}, na_filter=False)
         rfm = rfm.drop_duplicates("customer_id").set_index("customer_id")
         return rfm["segment"].reindex(escape_formulas(customers.to_series())).set_axis(customers)

@@ -1,8 +1,10 @@
-"""Writing data/: CSV files and figures, each whole or not at all, and the manifest of runs (runs.csv)."""
+"""Writing data/: CSV files and figures, each whole or not at all; the manifest of runs (runs.csv), and the
+contract of the files (datapackage.json).
+"""
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +12,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from common import ROOT, fail, say
+from pulse.contract import package_json, read_tables
 from pulse.progress import clock
 
 if TYPE_CHECKING:  # slow to import, and script 1 draws nothing
     from matplotlib.figure import Figure
 
+QUICK = {"compress_level": 3}  # of a PNG's 9
 FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet run a text
 CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}  # Unicode's pictures of them
-MANIFEST = ("script", "as_of", "odd_dates", "orders", "orders_id", "state")  # the columns of runs.csv
+WHICH = ("as_of", "odd_dates", "orders", "orders_id")  # the columns of runs.csv that say which orders
+MANIFEST = ("script", *WHICH, "currency", "time_zone", "horizon_days", "shop", "state")  # all of them
 WRITING, COMPLETE = "writing", "complete"  # its states
 KEPT, LEFT_OUT = "kept", "left out"  # its odd_dates
 
@@ -53,21 +58,30 @@ def save(
     tables: Mapping[str, pd.DataFrame],
     figures: "Mapping[str, Figure]",
     run: dict[str, str],
+    files: Collection[Path] = (),
 ) -> None:
-    """Write the tables as <name>.csv and the figures as figures/<name>.png, each whole.
+    """Write the tables as <name>.csv and the figures as figures/<name>.png, each whole, and move the files, which
+    are on the folder's disk, there.
 
     CSV: UTF-8, comma, dot decimals, ISO dates, no index. The same content gives the same bytes. Before
-    and after, the script's `run` (see manifest_row) goes into runs.csv, as "writing" and "complete".
+    and after, the script's `run`, by columns of runs.csv, goes into it, as "writing" and "complete".
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     write_manifest_row(folder, run | {"state": WRITING})
     for name, table in tables.items():
         write_csv(folder / f"{name}.csv", table)
+    for file in files:
+        with atomic_write(folder / file.name) as path:
+            file.replace(path)
     for name, figure in figures.items():
         with atomic_write(folder / "figures" / f"{name}.png") as path:
-            figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
+            figure.set_dpi(120)
+            # savefig would lay it out twice; the last tenth of the size takes most of the time to compress
+            FigureCanvasAgg(figure).print_png(path, metadata={"Software": None}, pil_kwargs=QUICK)
     write_manifest_row(folder, run | {"state": COMPLETE})
     shown = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
-    say("Saved", f"{len(tables)} CSV files and {len(figures)} figures in {shown}")
+    say("Saved", f"{len(tables) + len(files)} CSV files and {len(figures)} figures in {shown}")
 
 
 def write_csv(path: Path, table: pd.DataFrame, opener: Callable[[str, int], int] | None = None) -> None:
@@ -88,8 +102,10 @@ def write_csv(path: Path, table: pd.DataFrame, opener: Callable[[str, int], int]
 def escape_formulas(texts: pd.Series) -> pd.Series:
     """Texts on one line each that no spreadsheet runs: control characters become their pictures (U+2400
     and on), and ' goes before a formula's first character."""
-    texts = texts.str.translate(CONTROL_PICTURES)
-    return texts.mask(texts.str.startswith(FORMULA, na=False), "'" + texts)
+    codes, different = pd.factorize(texts)  # most texts of a shop are a few, over and over
+    escaped = pd.Series(different, dtype="str").str.translate(CONTROL_PICTURES)
+    escaped = escaped.mask(escaped.str.startswith(FORMULA), "'" + escaped)
+    return pd.Series(escaped.array.take(codes, allow_fill=True), texts.index)
 
 
 # --- the manifest ---
@@ -114,13 +130,32 @@ def manifest_row(
 def read_manifest(folder: Path) -> dict[str, dict]:
     """{script: its row in runs.csv}: which orders the CSV files are of, and whether all are written."""
     try:
-        rows = pd.read_csv(folder / "runs.csv", dtype=str).to_dict("records")
+        rows = pd.read_csv(folder / "runs.csv", dtype=str, na_filter=False).to_dict("records")
     except (OSError, ValueError):  # not there, or not as it was written
         rows = []
     return {row["script"]: row for row in rows if row.keys() == set(MANIFEST)}
 
 
 def write_manifest_row(folder: Path, row: dict[str, str]) -> None:
-    """Put the row in its script's place in runs.csv."""
+    """Put the row, blank where it says nothing, in its script's place in runs.csv, and renew datapackage.json."""
+    row = dict.fromkeys(MANIFEST, "") | row
     rows = read_manifest(folder) | {row["script"]: row}
     write_csv(folder / "runs.csv", pd.DataFrame([rows[script] for script in sorted(rows)]))
+    with atomic_write(folder / "datapackage.json") as path:
+        path.write_text(package_json(complete_tables(folder, rows, row)), encoding="utf-8", newline="\n")
+
+
+def complete_tables(folder: Path, rows: Mapping[str, dict], latest: dict[str, str]) -> list[str]:
+    """The tables whose files belong together: runs.csv, and those of complete runs (`rows` of runs.csv). Where
+    the `latest` is one of them, a run of other orders is left out."""
+    whole = {
+        script[0]
+        for script, row in rows.items()
+        if row["state"] == COMPLETE
+        and (latest["state"] == WRITING or all(row[name] == latest[name] for name in WHICH))
+    }
+    return [
+        name
+        for name, table in read_tables().items()
+        if ("script" not in table or str(table["script"]) in whole) and (folder / f"{name}.csv").exists()
+    ]

@@ -58,15 +58,15 @@ def forecast_table(
     return table.round(dict.fromkeys(table.select_dtypes("float"), places))
 
 
-def half_width(misses: Sequence[float]) -> float:
-    """Of the interval that holds the COVERAGE of windows, on the logarithmic scale: that of a Student t
+def half_width(misses: Sequence[float], coverage: float = COVERAGE) -> float:
+    """Of the interval that holds this share of windows, on the logarithmic scale: that of a Student t
     distribution whose scale is the root mean square of past misses and of the prior's (a scaled inverse chi
     squared prior: Gelman and others, Bayesian Data Analysis, 2.6)."""
     from scipy.special import stdtrit
 
     n = PRIOR_WINDOWS + len(misses)
     scale = np.sqrt((PRIOR_WINDOWS * PRIOR_SPREAD**2 + np.square(misses).sum()) / n)
-    return stdtrit(n, 0.5 + COVERAGE / 2) * scale
+    return stdtrit(n, 0.5 + coverage / 2) * scale
 
 
 def level(spent: pd.Series, start: pd.Timestamp, horizon: pd.Timedelta) -> float:

@@ -22,6 +22,7 @@ from pymongo.write_concern import WriteConcern
 
 from common import Settings, fail
 from pulse.database import ReplacedError, Result, retry
+from pulse.identity import hide_addresses
 from pulse.origin import IMPORTED, SIMULATED, holds_more, write_origin
 from pulse.progress import clock
 from pulse.records import (
@@ -81,6 +82,14 @@ def load_version(db: Database, names: set[str]) -> tuple[dict[str, str], dict | 
     """What changes when one of these collections takes the place of another."""
     found = db.list_collections(filter={"name": {"$in": sorted(names)}})
     return {each["name"]: str(each["info"].get("uuid")) for each in found}, find_switch(db)
+
+
+def describe_source(orders: Collection, settings: Settings, currency: str) -> dict[str, str]:
+    """What runs.csv says of the orders besides which they are: currency, time_zone, and shop, where they came
+    from: what script 1 recorded, else the database and the collection; addresses in it are hidden."""
+    record = load_record(orders.database, orders.name) or {}
+    shop = record.get("origin", f"{settings.mongo_db}.{settings.orders_collection}")
+    return {"currency": currency, "time_zone": settings.time_zone.key, "shop": hide_addresses(str(shop))}
 
 
 # --- the writer's side ---

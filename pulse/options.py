@@ -7,6 +7,8 @@ import pandas as pd
 
 from common import fail
 
+ON_ALERT = 3  # the exit code of --fail-on-alert; 2 is an error's
+
 
 def script_parser(about: str) -> ArgumentParser:
     """The command line of a script, so far its --help: the first two paragraphs of what its docstring is about."""
@@ -21,6 +23,14 @@ def as_of_parser(about: str) -> ArgumentParser:
     parser.add_argument("--as-of", type=iso_date, metavar="DATE", help=as_of)
     odd = "take in the few orders dated over 365 days from all others, which are else left out"
     parser.add_argument("--keep-odd-dates", action="store_true", help=odd)
+    return parser
+
+
+def analysis_parser(about: str) -> ArgumentParser:
+    """The command line of script 2: as_of_parser's, and --fail-on-alert."""
+    parser = as_of_parser(about)
+    alert = f"exit with code {ON_ALERT} where alerts.csv, which is saved first, says that a figure moved"
+    parser.add_argument("--fail-on-alert", action="store_true", help=alert)
     return parser
 
 

@@ -35,6 +35,7 @@ class Audit(NamedTuple):
     has_buyers: bool  # whether a customer completed one of them
     others: pd.Series  # where none did: how many there are by what they are
     excluded: pd.DataFrame  # rows, amount of the others, by reason (the index, named check)
+    source: dict[str, str]  # see describe_source: of all ranges the same
 
 
 # --- orders ---
@@ -63,7 +64,8 @@ def read_range(db: Database, reading: Reading, where: dict) -> tuple[pd.DataFram
     orders = orders[code < 0].drop(columns="currency").reset_index(drop=True)
     has_buyers = bool((orders["completed"] & orders["customer_id"].notna()).any())
     others = count_kinds(orders[:0] if has_buyers else orders)
-    return orders, Audit(len(orders), fingerprint(orders), has_buyers, others, excluded.rename_axis("check"))
+    excluded = excluded.rename_axis("check")
+    return orders, Audit(len(orders), fingerprint(orders), has_buyers, others, excluded, reading.source)
 
 
 def count_kinds(orders: pd.DataFrame) -> pd.Series:
@@ -130,7 +132,7 @@ def fingerprint(orders: pd.DataFrame) -> int:
 def add_audits(audits: list[Audit], reading: Reading, settings: Settings) -> Audit:
     """The audit of all ranges, said on the console; stops where too many orders cannot be read, or where no
     customer completed one."""
-    orders, fingerprints, buyers, others, tables = zip(*audits, strict=True)
+    orders, fingerprints, buyers, others, tables, _ = zip(*audits, strict=True)
     excluded: pd.DataFrame = pd.concat(tables).groupby(level=0, observed=True).sum()
     require_readable(excluded["rows"], sum(orders), reading)
     if not any(buyers):
@@ -141,7 +143,7 @@ def add_audits(audits: list[Audit], reading: Reading, settings: Settings) -> Aud
             f"({'; '.join(kinds)}): check --as-of, REPORT_CURRENCY, ORDER_FIELDS and SOLD_STATUSES, or load some."
         )
     say("Read", f"{sum(orders):,} orders before {reading.as_of:%Y-%m-%d}, {excluded['rows'].sum():,} left out")
-    return Audit(sum(orders), sum(fingerprints) % 2**64, True, pd.concat(others), excluded)
+    return Audit(sum(orders), sum(fingerprints) % 2**64, True, pd.concat(others), excluded, reading.source)
 
 
 def require_readable(excluded: pd.Series, analysed: int, reading: Reading) -> None:

@@ -19,7 +19,7 @@ from pulse.currencies import decimals
 from pulse.database import read_session
 from pulse.dates import LONGEST_GAP, YEARS, epochs, kept_span, order_dates
 from pulse.identity import find_key, hash_address, is_address
-from pulse.loads import active_collection
+from pulse.loads import active_collection, describe_source
 from pulse.ranges import count_processes, split_by_customer
 from pulse.records import RECORDS
 from pulse.start import command
@@ -53,6 +53,7 @@ class Reading:
     addresses: bool  # whether customers' ids are, and come as hashes
     key: str = field(repr=False)  # of these hashes
     ranges: list[dict]  # MongoDB's filters: every order is in one, a customer's all in the same
+    source: dict[str, str]  # see describe_source
 
 
 def plan_reading(
@@ -92,6 +93,7 @@ def plan_reading(
         addresses=addresses,
         key=key,
         ranges=split_by_customer(collection, fields, per_range, addresses),
+        source=describe_source(collection, settings, "" if currency == NONE else currency),
     )
 
 

@@ -5,7 +5,7 @@ Everything the scripts compute of orders is a sum over customers, so what is sum
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,6 +87,19 @@ def filters_between(field: str | dict, cuts: list, conditions: list[dict]) -> li
     return filters
 
 
+def add_sums(parts: list[dict[str, pd.DataFrame]], settings: Settings) -> dict[str, pd.DataFrame]:
+    """The tables of all ranges of customers as one of each, sorted: those by customer_id put together, others
+    added up."""
+    sums = {}
+    for name, first in parts[0].items():
+        tables = [part[name] for part in parts]
+        if first.index.name == "customer_id":  # each customer is in one range
+            sums[name] = concat_by_customer(tables, settings)
+        else:
+            sums[name] = pd.concat(tables).groupby(level=list(range(first.index.nlevels))).sum()
+    return sums
+
+
 def concat_by_customer(tables: list[pd.DataFrame], settings: Settings) -> pd.DataFrame:
     """The tables of all ranges, indexed by customer_id, as one, sorted."""
     table = pd.concat(tables)
@@ -114,22 +127,22 @@ def count_processes(settings: Settings) -> int:
     return min(cpu_count(), MOST_PROCESSES)
 
 
-def map_ranges(task: RangeTask, db: Database, settings: Settings, ranges: list[dict]) -> list:
-    """[task(db, range) for each]: here, or shared among processes or a Dask cluster's WORKERS through joblib.
+def map_ranges(task: RangeTask, db: Database, settings: Settings, ranges: list[dict]) -> Iterator:
+    """task(db, range) of each, in their order: here, or shared among processes or a Dask cluster's WORKERS through
+    joblib.
 
     The task and what it returns are pickled: functions of a script travel by value, those of pulse by
     name, and workers get the package.
     """
     workers = settings.workers or str(count_processes(settings))
-    if len(ranges) == 1:
-        return [task(db, ranges[0])]
-    if workers == "1":
-        return [task(db, where) for where in bar(ranges, "Ranges", "range")]
+    if workers == "1" or len(ranges) == 1:
+        shown = bar(ranges, "Ranges", "range") if len(ranges) > 1 else ranges
+        return (task(db, where) for where in shown)
     address = embedded_address(db) if settings.embedded else ""
     return run_in_parallel([(run_on_worker, address, db.name, task, where) for where in ranges], workers)
 
 
-def run_in_parallel(calls: list[tuple], workers: str) -> list:
+def run_in_parallel(calls: list[tuple], workers: str) -> Iterator:
     """What each (function, *arguments) returns, from so many processes, or a Dask scheduler at this address."""
     from joblib import Parallel, delayed, parallel_config
     from joblib.externals.loky import get_reusable_executor
@@ -147,10 +160,10 @@ def run_in_parallel(calls: list[tuple], workers: str) -> list:
             config = {"backend": "dask", "client": cluster}
         with parallel_config(**config):
             found = Parallel(batch_size=1, return_as="generator")(delayed(call[0])(*call[1:]) for call in calls)
-            results = [result for result, _ in zip(found, bar(calls, "Ranges", "range"), strict=True)]
+            for result, _ in zip(found, bar(calls, "Ranges", "range"), strict=True):
+                yield result
         if workers.isdecimal():
             get_reusable_executor().shutdown()  # idle processes would keep their memory
-        return results
     except ImportError:
         fail(
             f"WORKERS={workers} is the address of a Dask scheduler, and Dask is missing: run "

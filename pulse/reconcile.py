@@ -8,6 +8,8 @@ import pandas as pd
 
 from common import fail, say
 from pulse.currencies import FINER, as_text
+from pulse.months import first_day
+from pulse.segments import NEW
 
 REFUNDS = "amount below 0: a refund"
 NO_SALES = "amount below 0 of what was not sold: no refund"
@@ -24,6 +26,14 @@ class Check(NamedTuple):
     rows: float
     amount: float
     total: str
+
+
+class Pair(NamedTuple):
+    """The same figures from two tables, indexed alike."""
+
+    name: str
+    found: pd.DataFrame
+    expected: pd.DataFrame
 
 
 def total_sums(orders: pd.DataFrame) -> pd.DataFrame:
@@ -63,12 +73,15 @@ def reconcile(
 ) -> pd.DataFrame:
     """The columns of data_quality.csv: one row per check, of what was left out, counted and reconciled.
 
-    `sums` has status_sums and total_sums, `excluded` rows and amount by reason, `rejects` the rows that an
-    import left out or noted, by reason, `places` are the currency's decimals. Stops the script where a table
-    disagrees with the totals.
+    `sums` has status_sums, total_sums, early_refunds, and as "customer_months" what that file adds up to by month
+    (see merge_parts); `excluded` rows and amount by reason, `rejects` the rows that an import left out or noted,
+    by reason, `places` are the currency's decimals. Stops the script where a table disagrees with the totals, or
+    with another table.
     """
     checks, totals = table_checks(tables), sums["totals"]
     require_agreement(checks, totals, places)
+    pairs = table_pairs(tables, sums)
+    require_equal_cells(pairs, rounding_error(totals, places))
     say_agreement(sums, places)
     rows: list[tuple] = [(f"import: {reason}", n, np.nan, "noted") for reason, n in rejects.items()]
     rows += [(reason, n, amount, "left out") for reason, n, amount in excluded.itertuples()]
@@ -80,6 +93,7 @@ def reconcile(
     counted = totals.loc[[*seldom, REFUNDS, GUESTS, REFUNDS_OF_NOBODY]]
     rows += [(name, int(n), amount, "counted") for name, n, amount in counted.itertuples()]
     rows += [(check.name, check.rows, check.amount, "reconciled") for check in checks]
+    rows += [(f"months or cells of {pair.name}", len(pair.found), np.nan, "reconciled") for pair in pairs]
     return pd.DataFrame(rows, columns=["check", "rows", "amount", "status"]).round(max(places, 2))
 
 
@@ -100,10 +114,9 @@ def table_checks(tables: Mapping[str, pd.DataFrame]) -> list[Check]:
 
 
 def require_agreement(checks: list[Check], totals: pd.DataFrame, places: int = 2) -> None:
-    """Stop where a table disagrees with the orders that were read: in their number, or by a smallest unit (of
-    larger amounts than doubles can hold to it, by ROUNDING)."""
+    """Stop where a table disagrees with the orders that were read, in their number or their amount."""
     expected = {name: (int(n), amount) for name, n, amount in totals.itertuples()}
-    most = max(0.5 / 10**places, ROUNDING * (expected[GROSS][1] - expected[REFUNDS][1]))
+    most = rounding_error(totals, places)
     for check in checks:
         n, amount = expected[check.total]
         agrees = abs(check.amount - amount) < most  # false for a missing sum
@@ -112,6 +125,52 @@ def require_agreement(checks: list[Check], totals: pd.DataFrame, places: int = 2
                 f"There are {check.rows:,} {check.name} worth {as_text(check.amount, places)}, but {n:,} worth "
                 f"{as_text(amount, places)} were read: nothing was saved. This is a defect of the script."
             )
+
+
+def rounding_error(totals: pd.DataFrame, places: int) -> float:
+    """What amounts that agree differ by at most: half a smallest unit (of larger ones than doubles can hold to it,
+    ROUNDING)."""
+    amounts = totals["amount"]
+    return max(0.5 / 10**places, ROUNDING * (amounts[GROSS] - amounts[REFUNDS]))
+
+
+def table_pairs(tables: Mapping[str, pd.DataFrame], sums: Mapping[str, pd.DataFrame]) -> list[Pair]:
+    """What two tables say of the same things, month by month or cell by cell."""
+    months, guests = (tables[name].set_index("month") for name in ("monthly_kpis", "guest_months"))
+    of_customers = sums["customer_months"].set_index("month")
+    of_all = of_customers.add(guests.groupby("month").sum(numeric_only=True), fill_value=0)
+    pairs = [Pair("customer_months and guest_months", of_all, months[list(of_customers)])]
+
+    cell = ["cohort_month", "months_since_first"]
+    figures = ["cohort_size", "active_customers", "orders", "net_revenue"]
+    cohorts = tables["cohort_retention"].set_index(cell)[figures]
+    for dimension, table in tables["cohort_breakdown"].groupby("dimension"):
+        pairs.append(Pair(f"cohort_breakdown by {dimension}", table.groupby(cell)[figures].sum(), cohorts))
+
+    moves = tables["segment_moves"]
+    by = moves.groupby("month")[["customers", "net_revenue"]].sum()
+    net = months["net_revenue"] - months["guest_revenue"]
+    early = sums["early_refunds"]["net_revenue"]
+    early = early.set_axis(first_day(early.index)).reindex(months.index, fill_value=0)
+    known = pd.DataFrame({"customers": months["new_customers"].cumsum(), "net_revenue": net - early})
+    pairs.append(Pair("segment_moves", by, known.loc[by.index]))
+    came, went = (moves.pivot_table("customers", "month", name, "sum") for name in ("to_segment", "from_segment"))
+    pairs.append(
+        Pair(
+            "segment_moves beside the month before", went.drop(columns=NEW, errors="ignore")[1:], came.shift()[1:]
+        )
+    )
+    return pairs
+
+
+def require_equal_cells(pairs: list[Pair], most: float) -> None:
+    """Stop where a cell of two tables differs by so much or more."""
+    for name, found, expected in pairs:
+        difference = found.sub(expected, fill_value=0).fillna(0)
+        n = (difference.abs() >= most).to_numpy().sum()
+        if n:
+            fail(f"{n:,} figures of {name} disagree with other tables: nothing was saved. "
+                 "This is a defect of the script.")  # fmt: skip
 
 
 def say_agreement(sums: Mapping[str, pd.DataFrame], places: int = 2) -> None:

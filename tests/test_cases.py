@@ -12,9 +12,9 @@ import pytest
 from conftest import load_csv
 
 from common import ROOT, read_settings
+from pulse.customer_months import FILE, merge_parts
 from pulse.exports import manifest_row, save
 from pulse.loads import consistent_read
-from pulse.months import month_before
 from pulse.reconcile import reconcile
 
 CASES = ROOT.parent / "shared" / "cases"
@@ -48,24 +48,16 @@ def analyse(analysis, db, tmp_path, capsys):
 
     def run() -> dict[str, pd.DataFrame]:
         settings = read_settings()
-        shop = consistent_read(db, settings, partial(analysis.read_shop, db, settings, None))
-        rfm = analysis.rfm_analysis(shop.sums["customers"], shop.as_of)
-        before = analysis.rfm_analysis(shop.sums["customers_before"], month_before(shop.as_of))
-        rfm["previous_segment"] = before["segment"]
-        tables = {
-            "customers": analysis.known_customers(shop.customers, shop.sums["customers"].index, shop.as_of),
-            "rfm_analysis": rfm.reset_index(),
-            "rfm_score_bands": analysis.score_bands(rfm),
-            "cohort_retention": analysis.cohort_retention(shop.sums["cohorts"], shop.as_of),
-            "monthly_kpis": analysis.monthly_kpis(shop.sums["months"], shop.as_of),
-            "revenue_drivers": analysis.revenue_drivers(shop.sums["drivers"]),
-        }
-        tables["data_quality"] = reconcile(tables, shop.sums, shop.audit.excluded, shop.rejects)
+        read = partial(analysis.read_shop, db, settings, tmp_path)
+        shop = consistent_read(db, settings, read)
+        tables = analysis.analyse(shop)
+        sums = shop.sums | {"customer_months": merge_parts(shop.months, tmp_path / FILE)}
+        tables["data_quality"] = reconcile(tables, sums, shop.audit.excluded, shop.rejects)
         row = manifest_row("2_data_analysis.py", shop.as_of, shop.audit.orders, shop.audit.fingerprint)
         save(tmp_path, tables, {}, row)
         assert not ADDRESS.search(capsys.readouterr().out)
         files = sorted(tmp_path.glob("*.csv"))
-        assert len(files) == 8
+        assert len(files) == 15
         assert [path.name for path in files if "@" in path.read_text(encoding="utf-8")] == []
         return {path.stem: load_csv(path) for path in files}
 

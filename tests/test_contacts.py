@@ -132,7 +132,8 @@ def test_segments_are_those_of_the_same_orders_or_none(tmp_path, capsys):
     assert f"{advice} on the same orders" in capsys.readouterr().out
     segments = {"007": "Champions", "=NA": "Promising", "NA": "At Risk"}
     rfm = pd.DataFrame({"customer_id": list(segments), "segment": list(segments.values())})
-    save(tmp_path, {"rfm_analysis": rfm}, {}, run_of("2_data_analysis.py", orders[::-1], AS_OF))
+    theirs = run_of("2_data_analysis.py", orders[::-1], AS_OF) | {"shop": "a.orders", "horizon_days": ""}
+    save(tmp_path, {"rfm_analysis": rfm}, {}, theirs)
     assert segments_of(customers, mine, tmp_path).to_dict() == segments
     stopped = read_manifest(tmp_path)["2_data_analysis.py"] | {"state": "writing"}  # on the way
     write_manifest_row(tmp_path, stopped)

@@ -3,42 +3,25 @@
 import ast
 import re
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import SCRIPTS, VARIABLES
 
 from common import ROOT
+from pulse.contract import read_tables, renewed
 from pulse.start import typed
 
 DICTIONARY = (ROOT / "docs" / "KPI_Dictionary.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def headers(folder: Path) -> dict[str, list[str]]:
-    """Each CSV's columns, in order."""
-    return {
-        path.name: path.read_text(encoding="utf-8").split("\n", 1)[0].split(",") for path in folder.glob("*.csv")
-    }
-
-
-def defined() -> dict[str, list[str]]:
-    """Each CSV's columns as the KPI dictionary lists them."""
-    sections = re.split(r"^## ", DICTIONARY, flags=re.MULTILINE)
-    return {
-        section.split("\n", 1)[0]: re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
-        for section in sections
-        if section.split("\n", 1)[0].endswith(".csv")
-    }
-
-
-def test_every_column_is_in_the_dictionary_and_the_other_way_round(shop):
-    assert defined() == headers(shop[0])
-
-
-def test_every_file_is_in_the_data_contract(shop):
-    contract = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
-    assert sorted(re.findall(r"^\| `(\w+\.csv)` \|", contract, flags=re.MULTILINE)) == sorted(headers(shop[0]))
+def test_the_tables_of_files_and_columns_are_those_of_tables_toml():
+    for path, text in renewed().items():
+        assert path.read_text(encoding="utf-8") == text, "run: python -m pulse.contract"
+    headings = re.findall(r"^## (\w+)\.csv$", DICTIONARY, flags=re.MULTILINE)
+    assert sorted(headings) == sorted(read_tables()), (
+        "put a heading ## NAME.csv where it belongs in the dictionary"
+    )
 
 
 def test_the_dictionary_draws_the_segment_grid_as_it_is(analysis):

@@ -1,7 +1,8 @@
-"""pulse/exports.py: files written whole or not at all, which no spreadsheet runs, and the manifest."""
+"""pulse/exports.py: files written whole or not at all, which no spreadsheet runs; the manifest, the contract."""
 
 import csv
 import io
+import json
 import resource
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,15 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from common import ROOT
-from pulse.exports import atomic_write, manifest_row, read_manifest, require_writable, save, write_csv
+from pulse.exports import (
+    atomic_write,
+    manifest_row,
+    read_manifest,
+    require_writable,
+    save,
+    write_csv,
+    write_manifest_row,
+)
 
 RUN = {"script": "t", "as_of": "2024-01-01", "orders": "1", "orders_id": "0"}
 
@@ -67,12 +76,12 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path, capsys):
     before = contents(tmp_path)
     figure = Figure()
     figure.subplots().plot(range(100))
-    with files_up_to(3_000), pytest.raises(SystemExit) as stopped:
+    with files_up_to(6_000), pytest.raises(SystemExit) as stopped:
         save(tmp_path, {}, {"f": figure}, RUN)
     assert stopped.value.code == 2
     assert "f.png cannot be written" in capsys.readouterr().err
     after = contents(tmp_path)
-    assert after.keys() == before.keys() == {"runs.csv", "figures/f.png"}
+    assert after.keys() == before.keys() == {"runs.csv", "datapackage.json", "figures/f.png"}
     assert after["figures/f.png"] == before["figures/f.png"]
 
 
@@ -93,7 +102,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
         save(tmp_path / name, {"t": pd.DataFrame({"a": [1.5, None], "b": ["x", None]})}, {"f": figure}, RUN)
         found.append(contents(tmp_path / name))
     assert found[0] == found[1]
-    assert found[0].keys() == {"t.csv", "figures/f.png", "runs.csv"}
+    assert found[0].keys() == {"t.csv", "figures/f.png", "runs.csv", "datapackage.json"}
 
 
 def test_a_csv_has_commas_points_and_iso_dates(tmp_path):
@@ -156,7 +165,8 @@ def test_a_runs_csv_that_is_none_of_ours_is_written_anew(tmp_path, raw):
     assert read_manifest(tmp_path) == {}
     row = manifest_row("2", pd.Timestamp("2024-02-01"), 1, 0)
     save(tmp_path, {}, {}, row)
-    assert read_manifest(tmp_path) == {"2": row | {"state": "complete"}}
+    nothing_said = dict.fromkeys(("currency", "time_zone", "horizon_days", "shop"), "")
+    assert read_manifest(tmp_path) == {"2": row | nothing_said | {"state": "complete"}}
 
 
 def test_each_script_has_one_row_in_the_manifest(tmp_path):
@@ -166,12 +176,52 @@ def test_each_script_has_one_row_in_the_manifest(tmp_path):
         ("2.py", "2024-02-01", 5, 255),
         ("3.py", "2024-03-01", 6, 2**64 - 1),
     ):
-        save(tmp_path, {}, {}, manifest_row(script, pd.Timestamp(day), orders, orders_id, script == "3.py"))
+        row = manifest_row(script, pd.Timestamp(day), orders, orders_id, script == "3.py")
+        source = {"currency": "EUR", "time_zone": "UTC", "shop": "=a.orders"}
+        save(tmp_path, {}, {}, row | source | ({"horizon_days": "60"} if script == "3.py" else {}))
     assert (tmp_path / "runs.csv").read_text() == (
-        "script,as_of,odd_dates,orders,orders_id,state\n"
-        "2.py,2024-02-01,left out,5,00000000000000ff,complete\n"
-        "3.py,2024-03-01,kept,6,ffffffffffffffff,complete\n"
+        "script,as_of,odd_dates,orders,orders_id,currency,time_zone,horizon_days,shop,state\n"
+        "2.py,2024-02-01,left out,5,00000000000000ff,EUR,UTC,,'=a.orders,complete\n"
+        "3.py,2024-03-01,kept,6,ffffffffffffffff,EUR,UTC,60,'=a.orders,complete\n"
     )
+
+
+# --- the contract ---
+
+
+def test_the_contract_lists_the_files_of_complete_runs_of_the_same_orders(tmp_path):
+    def saved(script: str, *tables: str, orders: int = 5, **others: str) -> list[str]:
+        row = manifest_row(script, pd.Timestamp("2024-02-01"), orders, 7, others.pop("odd_dates", "") == "kept")
+        save(tmp_path, {name: pd.DataFrame({"a": [1]}) for name in tables}, {}, row | others)
+        return listed()
+
+    def listed() -> list[str]:
+        found = json.loads((tmp_path / "datapackage.json").read_text(encoding="utf-8"))["resources"]
+        assert all((tmp_path / each["path"]).exists() for each in found)
+        return [each["name"] for each in found]
+
+    second, third = "2_data_analysis.py", "3_churn_model.py"
+    assert saved(second, "customers", "monthly_kpis", "of_no_entry") == ["customers", "monthly_kpis", "runs"]
+    assert saved(third, "campaign", horizon_days="60") == ["customers", "monthly_kpis", "runs", "campaign"]
+    both = read_manifest(tmp_path)
+    write_manifest_row(tmp_path, both[second] | {"state": "writing"})  # and is killed
+    assert listed() == ["runs", "campaign"]
+    write_manifest_row(tmp_path, both[third] | {"state": "writing"})
+    assert listed() == ["runs"]
+    assert saved(second) == ["customers", "monthly_kpis", "runs"]
+    assert saved(third) == ["customers", "monthly_kpis", "runs", "campaign"]
+    assert saved(second, orders=6) == ["customers", "monthly_kpis", "runs"]
+    write_manifest_row(tmp_path, both[third] | {"state": "writing"})
+    assert listed() == ["customers", "monthly_kpis", "runs"]
+    assert saved(third) == ["runs", "campaign"]
+    assert saved(second, odd_dates="kept") == ["customers", "monthly_kpis", "runs"]
+    (tmp_path / "customers.csv").unlink()
+    assert saved(second) == ["monthly_kpis", "runs", "campaign"]
+
+
+def test_a_text_in_the_manifest_comes_back_as_it_was(tmp_path):
+    save(tmp_path, {}, {}, RUN | {"shop": "NA", "currency": ""})
+    assert (read_manifest(tmp_path)["t"]["shop"], read_manifest(tmp_path)["t"]["currency"]) == ("NA", "")
 
 
 # --- the folder ---

@@ -24,6 +24,7 @@ from pulse.loads import (
     complete,
     consistent_read,
     create_staging,
+    describe_source,
     finish_switch,
     insert_blocks,
     load,
@@ -297,6 +298,19 @@ def test_another_load_before_any_command_of_the_first_does_not_mix(db, uri, sett
         finish_switch(db)
         assert {name: list(db[name].find(sort=[("_id", 1)])) for name in COLLECTIONS} == small_load(last), moment
         refuse_foreign_collections(db)
+
+
+def test_runs_csv_says_where_the_orders_came_from_without_addresses(db, settings):
+    db.sales.insert_one({"_id": 1})
+    own = dataclasses.replace(settings, orders_collection="sales", report_timezone="europe/paris")
+    assert describe_source(db.sales, own, "EUR") == {
+        "currency": "EUR",
+        "time_zone": "Europe/Paris",
+        "shop": "test.sales",
+    }
+    load(db, settings, source(small_load(1), origin="imported from a.csv, ann@example.com.csv"))
+    shop = describe_source(active_collection(db, "orders"), settings, "")["shop"]
+    assert shop == "imported from a.csv, (an address)"
 
 
 def write_first_version(db, staging: dict[str, str]) -> dict[str, list[dict]]:

@@ -9,7 +9,7 @@ import pytest
 from conftest import SCRIPTS
 
 from pulse.layouts import COLUMNS, known_layouts
-from pulse.options import as_of_parser, iso_date, parse_arguments
+from pulse.options import ON_ALERT, analysis_parser, as_of_parser, iso_date, parse_arguments
 
 
 def test_a_date_is_written_year_month_day():
@@ -45,6 +45,17 @@ def test_as_of_is_a_day_or_left_out(monkeypatch):
     assert parse_arguments(as_of_parser("What it does.")).as_of is None
     monkeypatch.setattr("sys.argv", ["script.py", "--as-of", "2024-03-01"])
     assert parse_arguments(as_of_parser("What it does.")).as_of == pd.Timestamp("2024-03-01")
+
+
+def test_only_the_analysis_may_fail_on_an_alert(monkeypatch):
+    assert ON_ALERT == 3  # as README says; an error's is 2
+    monkeypatch.setattr("sys.argv", ["script.py"])
+    assert parse_arguments(analysis_parser("What it does.")).fail_on_alert is False
+    monkeypatch.setattr("sys.argv", ["script.py", "--fail-on-alert", "--as-of", "2024-03-01"])
+    args = parse_arguments(analysis_parser("What it does."))
+    assert (args.fail_on_alert, args.as_of) == (True, pd.Timestamp("2024-03-01"))
+    with pytest.raises(SystemExit):
+        parse_arguments(as_of_parser("What it does."))
 
 
 # --- --help ---

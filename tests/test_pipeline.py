@@ -22,6 +22,7 @@ from pulse.start import typed
 GENERATE, ANALYSE, CHURN = SCRIPTS
 FIGURES = {
     *("revenue_by_month.png", "segments.png", "rfm_grid.png", "cohort_retention.png", "revenue_drivers.png"),
+    *("segment_moves.png", "repurchase.png"),
     *("churn_roc_precision_recall.png", "churn_calibration.png", "churn_confusion_matrix.png"),
     *("churn_odds_ratios.png", "churn_profit_curve.png"),
 }
@@ -45,6 +46,9 @@ def test_the_default_shop_is_of_the_promised_size(shop):
     assert len(kpis) == 36
     assert kpis["is_complete"].all()
     assert {path.name for path in (folder / "figures").iterdir()} == FIGURES
+    runs = pd.read_csv(folder / "runs.csv", keep_default_na=False).set_index("script")
+    assert (runs[["currency", "time_zone", "shop"]] == ["", "UTC", "simulated, seed 42"]).all(axis=None)
+    assert runs["horizon_days"].to_dict() == {ANALYSE: "", CHURN: "90"}
 
 
 def test_each_script_prints_a_line_per_stage_and_what_comes_next(shop):
@@ -54,7 +58,7 @@ def test_each_script_prints_a_line_per_stage_and_what_comes_next(shop):
         for script, text in printed.items()
     }
     assert stages[GENERATE] == ["Loaded", "Into", "Next"]
-    assert stages[ANALYSE] == ["Read", "Computed", "Checked", "Saved", "Next"]
+    assert stages[ANALYSE] == ["Read", "Computed", "Checked", "Changed", "Saved", "Next"]
     own_lines = ["Read", "Fitted", "Tested", "Forecast", "Value", "Contact", "Saved", "Next"]
     assert stages[CHURN] == own_lines
     assert ANALYSE in printed[GENERATE].splitlines()[-1]
@@ -108,11 +112,40 @@ def test_retention_starts_high_and_levels(shop):
     assert abs(rate[24] - rate[12]) < 0.05
 
 
+def test_the_last_month_ends_with_the_segments_of_today(shop):
+    """as_of is a month's end: who moved in it moved from the segment before to that of today."""
+    rfm, moves = (load_csv(shop[0] / f"{name}.csv") for name in ("rfm_analysis", "segment_moves"))
+    assert sorted(set(moves["month"])) == [f"2025-{month:02}-01" for month in range(1, 13)]
+    last = moves[moves["month"] == "2025-12-01"].set_index(["from_segment", "to_segment"])["customers"]
+    today = rfm.fillna({"previous_segment": "New"}).groupby(["previous_segment", "segment"]).size()
+    assert last.to_dict() == today.to_dict()
+
+
+def test_customers_months_are_those_of_the_other_tables(shop):
+    months, customers, rfm = (
+        load_csv(shop[0] / f"{name}.csv") for name in ("customer_months", "customers", "rfm_analysis")
+    )
+    assert len(months) == 50_983
+    assert months[["customer_id", "month"]].equals(
+        months[["customer_id", "month"]].sort_values(["customer_id", "month"])
+    )
+    by_customer = months.groupby("customer_id").agg(
+        {"orders": "sum", "net_revenue": "sum", "last_order_date": "max"}
+    )
+    by_customer = by_customer[by_customer["orders"] > 0].round(2)
+    known = rfm.set_index("customer_id")
+    assert by_customer["orders"].to_dict() == known["frequency"].to_dict()
+    assert by_customer["net_revenue"].to_dict() == known["monetary"].to_dict()
+    assert by_customer["last_order_date"].to_dict() == known["last_order_date"].to_dict()
+    first = months[months["orders"] > 0].groupby("customer_id")["month"].min()
+    assert customers.set_index("customer_id")["cohort_month"].dropna().to_dict() == first.to_dict()
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(shop, tmp_path):
     run_all(tmp_path)
     files = sorted(path.relative_to(shop[0]) for path in shop[0].rglob("*") if path.suffix in (".csv", ".png"))
-    assert len(files) == 16 + len(FIGURES)
+    assert len(files) == 23 + len(FIGURES)
     _, different, missing = filecmp.cmpfiles(shop[0], tmp_path, files, shallow=False)
     assert (different, missing) == ([], [])
 
@@ -473,7 +506,10 @@ def test_orders_of_ones_own_are_read_and_nothing_is_written(tmp_path, uri, shop)
             done = run(script, data_dir=tmp_path, **settings, **mapping)
             assert done.returncode == 0, done.stderr
         assert {name: own[name].count_documents({}) for name in own.list_collection_names()} == before
-    names = {path.name for path in shop[0].glob("*.csv")} - {"churn_model_metrics.csv"}
+    runs = pd.read_csv(tmp_path / "runs.csv")
+    assert set(runs.pop("shop")) == {"own.sales"}
+    assert runs.equals(pd.read_csv(shop[0] / "runs.csv").drop(columns="shop"))
+    names = {path.name for path in shop[0].glob("*.csv")} - {"churn_model_metrics.csv", "runs.csv"}
     _, different, missing = filecmp.cmpfiles(shop[0], tmp_path, names, shallow=False)
     assert (different, missing) == ([], [])
     assert metric(tmp_path).equals(

@@ -68,8 +68,9 @@ def test_every_column_of_every_csv_is_in_the_model_with_its_type(shop, tables):
         assert re.findall(r"sourceColumn: (\w+)", TMDL[table]) == [*frame, *added]
         assert '"en-US")' in TMDL[table]
         for name in frame:
-            if kind[name] != "string":
-                assert frame[name].dtype.kind in kinds[kind[name]], f"{table}[{name}]"
+            if kind[name] != "string" and len(frame):
+                found = frame[name].convert_dtypes()  # whole numbers among blanks are whole
+                assert found.dtype.kind in kinds[kind[name]], f"{table}[{name}]"
 
 
 def test_risk_bands_are_in_rising_order_and_gone_is_last(churn):

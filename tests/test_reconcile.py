@@ -1,11 +1,16 @@
 """pulse/reconcile.py: every total that disagrees with the orders that were read stops the script."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_orders
 
 from pulse.columns import ITEMS
+from pulse.customer_months import FILE, merge_parts, write_part
+from pulse.customers import TEXTS
+from pulse.orders import Audit
 from pulse.reconcile import (
     BUYERS,
     FINER,
@@ -42,25 +47,23 @@ EXCLUDED = pd.DataFrame({"rows": [4], "amount": [12.5]}, index=pd.Index(["no rea
 Tables = dict[str, pd.DataFrame]
 
 
-@pytest.fixture
-def shop(analysis) -> tuple[Tables, Tables]:
+@pytest.fixture(scope="module")
+def shop(analysis, tmp_path_factory) -> tuple[Tables, Tables]:
     """The tables of script 2 and the sums they are made of."""
-    return tables_of(analysis, make_orders(*ROWS))
+    return tables_of(analysis, make_orders(*ROWS), tmp_path_factory.mktemp("months"))
 
 
-def tables_of(analysis, orders: pd.DataFrame) -> tuple[Tables, Tables]:
+def tables_of(analysis, orders: pd.DataFrame, folder: Path) -> tuple[Tables, Tables]:
     """The tables of script 2 of these orders, and the sums they are made of."""
     nothing = pd.Series(index=orders.index, dtype="category")
     items = pd.Series([[]] * len(orders), dtype=pd.ArrowDtype(ITEMS))
-    nobodys_home = pd.Series(index=pd.Index([], dtype="str"), dtype="category")
-    sums = analysis.order_sums(orders.assign(country=nothing, channel=nothing, items=items), AS_OF, nobodys_home)
-    tables = {
-        "rfm_analysis": analysis.rfm_analysis(sums["customers"], AS_OF).reset_index(),
-        "cohort_retention": analysis.cohort_retention(sums["cohorts"], AS_OF),
-        "monthly_kpis": analysis.monthly_kpis(sums["months"], AS_OF),
-        "revenue_drivers": analysis.revenue_drivers(sums["drivers"]),
-    }
-    return tables, sums
+    homes = pd.DataFrame({"country": [], "acquisition_channel": []}, pd.Index([], dtype="str"), dtype="category")
+    sums = analysis.order_sums(orders.assign(country=nothing, channel=nothing, items=items), AS_OF, homes)
+    write_part(folder, 0, sums.pop("customer_months"))
+    nobody = pd.DataFrame(columns=["customer_id", "signup_date", *TEXTS]).astype({"signup_date": "datetime64[s]"})
+    audit = Audit(0, 0, True, pd.Series(), pd.DataFrame(), {})
+    tables = analysis.analyse(analysis.Shop(nobody, AS_OF, 2, sums, folder, audit, {}))
+    return tables, sums | {"customer_months": merge_parts(folder, folder / FILE)}
 
 
 def test_totals_of_four_customers_and_two_guests():
@@ -107,6 +110,13 @@ def test_honest_tables_agree_and_every_row_is_accounted_for(shop, capsys):
         ["gross revenue in revenue_drivers", 4, 40.51, "reconciled"],
         ["customers in monthly_kpis", 2, 0.0, "reconciled"],
         ["customers in cohort_retention", 2, 0.0, "reconciled"],
+        ["months or cells of customer_months and guest_months", 2, -999.0, "reconciled"],
+        ["months or cells of cohort_breakdown by acquisition_channel", 3, -999.0, "reconciled"],
+        ["months or cells of cohort_breakdown by country", 3, -999.0, "reconciled"],
+        ["months or cells of cohort_breakdown by first_category", 3, -999.0, "reconciled"],
+        ["months or cells of cohort_breakdown by first_channel", 3, -999.0, "reconciled"],
+        ["months or cells of segment_moves", 2, -999.0, "reconciled"],
+        ["months or cells of segment_moves beside the month before", 1, -999.0, "reconciled"],
     ]
     said = "Checked   4 orders completed, net revenue 32.51: all tables agree\n"
     assert capsys.readouterr().out == said + "          counted as completed: the status completed, shipped\n"
@@ -133,6 +143,58 @@ def test_a_tampered_total_stops_the_run(shop, tampered, sign, capsys):
     printed = capsys.readouterr()
     assert "nothing was saved" in printed.err
     assert "all tables agree" not in printed.out
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("guest_months", "orders gross_revenue refunds net_revenue"),
+        ("cohort_breakdown", "cohort_size active_customers orders net_revenue"),
+        ("segment_moves", "customers net_revenue"),
+        ("monthly_kpis", "gross_revenue refunds active_customers"),
+        ("customer_months", "orders gross_revenue refunds net_revenue active_customers"),
+    ],
+)
+def test_any_cell_that_is_off_stops_the_run(shop, name, columns, capsys):
+    """A cent, or one, more in the first cell, in the last, or in one between."""
+    tables, sums = shop
+    for column in columns.split():
+        last = len((tables | sums)[name]) - 1
+        for row in {0, last // 2, last}:
+            table = (tables | sums)[name].reset_index(drop=True).astype({column: float})
+            table.loc[row, column] += 0.01 if column in ("gross_revenue", "refunds", "net_revenue") else 1
+            changed = {name: table}
+            with pytest.raises(SystemExit):
+                reconcile(tables | changed, sums | changed if name in sums else sums, EXCLUDED, {})
+            assert "This is a defect of the script" in capsys.readouterr().err, (column, row)
+
+
+def test_what_went_from_one_cell_into_another_stops_the_run(shop, capsys):
+    """Totals agree then; the cells do not."""
+    tables, sums = shop
+    cells = tables["cohort_breakdown"].copy()
+    cells.loc[[0, 1], "net_revenue"] += np.array([1, -1])
+    moves = tables["segment_moves"].copy()
+    last = moves.index[moves["month"] == moves["month"].max()]
+    assert moves.loc[last[0], "from_segment"] != "New"
+    moves.loc[last[0], "from_segment"] = "Hibernating"
+    for changed in ({"cohort_breakdown": cells}, {"segment_moves": moves}):
+        with pytest.raises(SystemExit):
+            reconcile(tables | changed, sums, EXCLUDED, {})
+        assert f"figures of {next(iter(changed))}" in capsys.readouterr().err
+
+
+def test_a_part_of_the_customers_months_that_is_off_stops_the_run(analysis, tmp_path, capsys):
+    """Between the orders and the file: the file that was written is what is compared."""
+    tables, sums = tables_of(analysis, make_orders(*ROWS), tmp_path)
+    (part,) = tmp_path.glob("*.parquet")
+    rows = pd.read_parquet(part)
+    rows.loc[0, "net_revenue"] += 0.01
+    rows.to_parquet(part)
+    changed = sums | {"customer_months": merge_parts(tmp_path, tmp_path / FILE)}
+    with pytest.raises(SystemExit):
+        reconcile(tables, changed, EXCLUDED, {})
+    assert "1 figures of customer_months and guest_months disagree with other tables" in capsys.readouterr().err
 
 
 def test_figures_that_disagree_are_said(shop, capsys):
@@ -185,10 +247,10 @@ def test_a_sum_that_is_missing_stops_the_run(shop):
         np.random.default_rng(3).uniform(-9e14, 9e14, 2000),  # refunds take nearly all of it away
     ],
 )
-def test_large_amounts_agree_as_far_as_doubles_do(analysis, amounts, capsys):
+def test_large_amounts_agree_as_far_as_doubles_do(analysis, amounts, tmp_path, capsys):
     days = pd.date_range("2021-01-01", "2024-02-28", periods=len(amounts)).strftime("%Y-%m-%d")
     rows = zip([f"c{n % 300}" for n in range(len(amounts))], days, amounts.round(2), strict=True)
-    tables, sums = tables_of(analysis, make_orders(*rows))
+    tables, sums = tables_of(analysis, make_orders(*rows), tmp_path)
     reconcile(tables, sums, EXCLUDED, {})
     said = capsys.readouterr().out
     assert "all tables agree" in said

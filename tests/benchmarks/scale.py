@@ -44,7 +44,7 @@ PLAIN_LIMIT = 1_000_000  # the plain way holds every document in memory: no furt
 def script(name: str, *arguments: str):
     """Run a script as a person does."""
     sys.argv = [name, *arguments]
-    for module in ("duckdb", "faker", "openpyxl", "seaborn", "sklearn.ensemble", "sklearn.linear_model"):
+    for module in ("duckdb", "faker", "openpyxl", "matplotlib.pyplot", "sklearn.ensemble", "sklearn.linear_model"):
         import_module(module)
     return lambda _: runpy.run_path(str(ROOT / name), run_name="__main__")
 

@@ -1,0 +1,93 @@
+"""Segments: checking the rules at the top of script 2, what they came to, and who moved from one to another."""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+from math import isfinite
+from numbers import Real
+from typing import Any
+
+import pandas as pd
+
+from common import fail
+from pulse.customer_months import MonthEnd
+from pulse.months import first_day
+
+SCORES = range(1, 6)
+NEW = "New"  # where those came from who were no customers a month before
+
+# --- the rules ---
+
+
+def require_grid(grid: Mapping[int, Sequence[str]], if_not_new: Mapping[str, str], known: Collection[str]) -> None:
+    """Stop where the grid (recency score: the segments of frequency scores 1 to 5) has a gap or a score that there
+    is not, or where a segment that it or `if_not_new` names is not `known`."""
+    for score in (*SCORES, *grid):
+        if score not in SCORES:
+            fail(f"SEGMENTS has a row for the recency score {score!r}: scores are 1 to 5, so take it out.")
+        row = grid.get(score, ())
+        if isinstance(row, str) or len(row) != len(SCORES):
+            fail(
+                f"SEGMENTS must have five segments for the recency score {score}, one for each frequency score: "
+                f"it has {0 if score not in grid else 1 if isinstance(row, str) else len(row)}."
+            )
+    for rule, names in (("SEGMENTS", [name for row in grid.values() for name in row]),
+                        ("IF_NOT_NEW", [*if_not_new, *if_not_new.values()])):  # fmt: skip
+        for name in names:
+            if name not in known:
+                fail(
+                    f"{rule} names the segment {name!r}, which BEST_FIRST does not describe: add it there, or "
+                    "correct it."
+                )
+
+
+def require_cut_points(cut_points: Mapping[str, Any], metrics: Collection[str]) -> None:
+    """Stop where CUT_POINTS has thresholds of what is not scored, or other than four rising numbers."""
+    for metric, points in cut_points.items():
+        if metric not in metrics:
+            fail(f"CUT_POINTS has thresholds for {metric!r}, which is not scored: only {', '.join(metrics)} are.")
+        numbers = isinstance(points, Sequence) and all(isinstance(n, Real) and isfinite(n) for n in points)
+        if not numbers or len(points) != len(SCORES) - 1 or any(high <= low for low, high in pairwise(points)):
+            fail(
+                f"CUT_POINTS for {metric} must be four rising numbers, where the second, third, fourth and fifth "
+                f"band begin: it has {points!r}."
+            )
+
+
+# --- what they came to ---
+
+
+def segment_table(best_first: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """The columns of segments.csv, from {segment: (who they are, what to do)}."""
+    rows = [(name, n, *texts) for n, (name, texts) in enumerate(best_first.items(), 1)]
+    return pd.DataFrame(rows, columns=["segment", "segment_order", "meaning", "what_to_do"])
+
+
+def score_bands(rfm: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
+    """What each score stands for, from {score: its metric}: metric, score, minimum, maximum (blank where unused),
+    customers."""
+    bands = []
+    for score, metric in metrics.items():
+        band = rfm.groupby(score)[metric].agg(minimum="min", maximum="max", customers="size")
+        bands.append(band.reindex(SCORES).rename_axis("score").reset_index().assign(metric=metric))
+    columns = ["metric", "score", "minimum", "maximum", "customers"]
+    return pd.concat(bands)[columns].fillna({"customers": 0}).astype({"customers": int})
+
+
+def count_moves(end: MonthEnd, before: pd.Series, now: pd.Series) -> pd.DataFrame:
+    """customers and net_revenue of the month by from_segment and to_segment, best first, NEW last.
+
+    `before` and `now` are the segments (categories) at the month's beginning and at its end, by the rows of
+    end.customers.
+    """
+    come_from = before.cat.add_categories(NEW).reindex(now.index).fillna(NEW)
+    table = pd.DataFrame({"from_segment": come_from, "to_segment": now, "net": end.net[now.index]})
+    by_pair = table.groupby(["from_segment", "to_segment"], observed=True)
+    return by_pair.agg(customers=("net", "size"), net_revenue=("net", "sum"))
+
+
+def move_table(moves: Mapping[int, pd.DataFrame], places: int = 2) -> pd.DataFrame:
+    """The columns of segment_moves.csv, from {month: its count_moves}; no row where no month is complete."""
+    if not moves:
+        return pd.DataFrame(columns=["month", "from_segment", "to_segment", "customers", "net_revenue"])
+    table = pd.concat(moves, names=["month"]).round({"net_revenue": places}).reset_index()
+    return table.assign(month=first_day(table["month"])).astype({"from_segment": "str", "to_segment": "str"})
