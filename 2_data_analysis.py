@@ -48,7 +48,14 @@ from pulse.ranges import add_sums, map_ranges
 from pulse.reconcile import reconcile, status_sums, total_sums
 from pulse.repurchase import gap_sums, repurchase
 from pulse.scratch import scratch_folder
-from pulse.segments import count_moves, move_table, require_cut_points, require_grid, score_bands, segment_table
+from pulse.segments import (
+    count_moves,
+    move_table,
+    require_cut_points,
+    require_segments,
+    score_bands,
+    segment_table,
+)
 
 # --- the rules ---
 
@@ -102,7 +109,7 @@ class Shop(NamedTuple):
 
 def main() -> None:
     args, settings = parse_arguments(analysis_parser(__doc__)), read_settings()
-    require_grid(SEGMENTS, IF_NOT_NEW, BEST_FIRST)
+    require_segments(SEGMENTS, IF_NOT_NEW, BEST_FIRST)
     require_cut_points(CUT_POINTS, SCORES.values())
     require_writable(settings.data_path)
     preload("matplotlib.figure", "matplotlib.backends.backend_agg", "scipy.stats", "duckdb", "pyarrow.parquet")

@@ -119,6 +119,11 @@ def draw_rfm_grid(rfm: pd.DataFrame, grid: Grid) -> "Figure":
     figure, axes = new_figure(title, (10, 7.2))
     draw_heat_map(axes, counts, text, "Customers")
     axes.set(xlabel="Frequency score (5: most orders)", ylabel="Recency score (5: latest)")
+    cell = names[rfm["r_score"].map(list(grid).index), rfm["f_score"] - 1]
+    others = rfm.loc[rfm["segment"] != cell, "segment"]
+    if len(others):
+        names_said = ", ".join(sorted(set(others)))
+        figure.supxlabel(f"{len(others):,} customers began too long ago to be new: {names_said}", size=12)
     return figure
 
 

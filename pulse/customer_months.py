@@ -77,7 +77,9 @@ def guest_months(sums: pd.DataFrame, places: int = 2) -> pd.DataFrame:
 
 
 def write_part(folder: Path, number: int, rows: pd.DataFrame) -> None:
-    """Put the month_rows of a range of customers into the folder."""
+    """Put the month_rows of a range of customers into the folder; a range of guests has none."""
+    if rows.empty:
+        return
     import pyarrow as pa
     from pyarrow.parquet import write_table
 

@@ -18,26 +18,33 @@ NEW = "New"  # where those came from who were no customers a month before
 # --- the rules ---
 
 
-def require_grid(grid: Mapping[int, Sequence[str]], if_not_new: Mapping[str, str], known: Collection[str]) -> None:
+def require_segments(
+    grid: Mapping[int, Sequence[str]], if_not_new: Mapping[str, str], best_first: Mapping[str, Any]
+) -> None:
     """Stop where the grid (recency score: the segments of frequency scores 1 to 5) has a gap or a score that there
-    is not, or where a segment that it or `if_not_new` names is not `known`."""
+    is not, or where a segment is not described in two texts, or has a name that stands for something else."""
     for score in (*SCORES, *grid):
         if score not in SCORES:
             fail(f"SEGMENTS has a row for the recency score {score!r}: scores are 1 to 5, so take it out.")
-        row = grid.get(score, ())
-        if isinstance(row, str) or len(row) != len(SCORES):
+        row = [grid.get(score, ())] if isinstance(grid.get(score), str) else grid.get(score, ())
+        if len(row) != len(SCORES):
             fail(
                 f"SEGMENTS must have five segments for the recency score {score}, one for each frequency score: "
-                f"it has {0 if score not in grid else 1 if isinstance(row, str) else len(row)}."
+                f"it has {len(row)}."
             )
-    for rule, names in (("SEGMENTS", [name for row in grid.values() for name in row]),
-                        ("IF_NOT_NEW", [*if_not_new, *if_not_new.values()])):  # fmt: skip
-        for name in names:
-            if name not in known:
-                fail(
-                    f"{rule} names the segment {name!r}, which BEST_FIRST does not describe: add it there, or "
-                    "correct it."
-                )
+    named = {"SEGMENTS": [name for row in grid.values() for name in row]}
+    named["IF_NOT_NEW"] = [*if_not_new, *if_not_new.values()]
+    for rule, name in ((rule, name) for rule, names in named.items() for name in names):
+        if name not in best_first:
+            fail(
+                f"{rule} names the segment {name!r}, which BEST_FIRST does not describe: add it there, or "
+                "correct it."
+            )
+    for name, texts in best_first.items():
+        if isinstance(texts, str) or len(texts) != len(("meaning", "what to do")):
+            fail(f"BEST_FIRST must say of {name} who they are and what to do, in two texts: it has {texts!r}.")
+    if NEW in best_first:
+        fail(f"No segment can be called {NEW}, which segment_moves.csv calls who was no customer: rename it.")
 
 
 def require_cut_points(cut_points: Mapping[str, Any], metrics: Collection[str]) -> None:

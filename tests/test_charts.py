@@ -14,6 +14,7 @@ from pulse.charts import (
     draw_moves,
     draw_repurchase,
     draw_revenue,
+    draw_rfm_grid,
     format_amount,
 )
 from pulse.churn_charts import draw_confusion, draw_odds, draw_profit, two_digits
@@ -216,3 +217,12 @@ def test_the_odds_are_those_of_the_average_customer():
     figure = draw_odds(terms)
     assert title(figure) == "Twice as many orders: 0.25 times the odds of churn"
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == terms["meaning"].tolist()[1::-1]
+
+
+def test_the_grid_says_whom_it_calls_otherwise():
+    """Customers in a cell of new ones who began long ago have another segment than their cell's name."""
+    grid = {score: (f"R{score}",) * 5 for score in (4, 5, 3, 2, 1)}  # in any order
+    rfm = pd.DataFrame({"r_score": [5, 5, 1], "f_score": [1, 2, 3], "segment": ["R5", "R5", "R1"]})
+    assert draw_rfm_grid(rfm, grid).get_supxlabel() == ""
+    old = rfm.assign(segment=["Loyal", "R5", "R1"])
+    assert draw_rfm_grid(old, grid).get_supxlabel() == "1 customers began too long ago to be new: Loyal"

@@ -50,6 +50,7 @@ def orders_of(*rows: tuple) -> pd.DataFrame:
 def test_a_row_per_customer_and_month_with_an_order_or_a_refund(tmp_path, ranges):
     for number, rows in enumerate(ranges):
         write_part(tmp_path, number, month_rows(orders_of(*rows)))
+    write_part(tmp_path, 9, month_rows(orders_of(*ROWS[-2:])))  # a range of guests
     by_month = merge_parts(tmp_path, tmp_path / FILE)
     assert (tmp_path / FILE).read_text() == HEADER + WRITTEN
     assert by_month.astype({"month": "str"}).values.tolist() == [
@@ -97,6 +98,7 @@ def test_refunds_before_a_first_order_are_counted_apart():
 def test_the_end_of_a_month_shows_all_that_came_until_then(tmp_path, ranges):
     for number, rows in enumerate(ranges):
         write_part(tmp_path, number, month_rows(orders_of(*rows)))
+    write_part(tmp_path, 9, month_rows(orders_of(*ROWS[-2:])))
     december, january, february, march = month_ends(tmp_path, range(JANUARY - 1, JANUARY + 3))
     assert (december.month, december.customers["frequency"].sum(), december.net.sum()) == (JANUARY - 1, 0, 0)
 

@@ -10,11 +10,12 @@ from conftest import SCRIPTS, make_orders
 from common import ROOT
 from pulse.customer_months import MonthEnd
 from pulse.months import add_months
-from pulse.segments import count_moves, move_table, require_cut_points, require_grid, segment_table
+from pulse.segments import count_moves, move_table, require_cut_points, require_segments, segment_table
 
 AS_OF = pd.Timestamp("2024-05-01")
 ROW = ("A", "A", "B", "B", "B")
 GRID = dict.fromkeys(range(1, 6), ROW)
+KNOWN = dict.fromkeys("AB", ("who", "what"))
 
 
 def said(capsys, check, *args) -> str:
@@ -30,7 +31,7 @@ def said(capsys, check, *args) -> str:
 
 
 def test_the_rules_that_are_shipped_hold(analysis):
-    require_grid(analysis.SEGMENTS, analysis.IF_NOT_NEW, analysis.BEST_FIRST)
+    require_segments(analysis.SEGMENTS, analysis.IF_NOT_NEW, analysis.BEST_FIRST)
     require_cut_points(analysis.CUT_POINTS, analysis.SCORES.values())
     assert segment_table(analysis.BEST_FIRST).loc[9].tolist() == [
         "Hibernating",
@@ -51,14 +52,29 @@ def test_the_rules_that_are_shipped_hold(analysis):
     ],
 )  # fmt: skip
 def test_a_grid_that_is_wrong_gets_a_sentence(grid, sentence, capsys):
-    assert sentence in said(capsys, require_grid, grid, {"A": "B"}, ("A", "B"))
+    assert sentence in said(capsys, require_segments, grid, {"A": "B"}, KNOWN)
 
 
 def test_a_segment_for_who_is_not_new_is_known(capsys):
-    sentence = said(capsys, require_grid, GRID, {"A": "C"}, ("A", "B"))
+    sentence = said(capsys, require_segments, GRID, {"A": "C"}, KNOWN)
     assert sentence.startswith(
         "IF_NOT_NEW names the segment 'C', which BEST_FIRST does not describe: add it there"
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"C": "who"}, "BEST_FIRST must say of C who they are and what to do, in two texts: it has 'who'."),
+        ({"C": ("who",)}, "BEST_FIRST must say of C who they are and what to do"),
+        (
+            {"New": ("who", "what")},
+            "No segment can be called New, which segment_moves.csv calls who was no customer",
+        ),
+    ],
+)
+def test_a_segment_has_two_texts_and_a_name_of_its_own(more, sentence, capsys):
+    assert sentence in said(capsys, require_segments, GRID, {}, KNOWN | more)
 
 
 @pytest.mark.parametrize(
