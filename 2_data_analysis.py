@@ -141,6 +141,7 @@ def main() -> None:
 def analyse(shop: Shop) -> Tables:
     """Every table but data_quality and the customers' months."""
     sums, as_of, places = shop.sums, shop.as_of, shop.places
+    returns = repurchase(sums["gaps"])  # before the tables of all customers, as both need memory
     rfm = rfm_analysis(sums["customers"], as_of)
     months = monthly_kpis(sums["months"], as_of, places)
     rfm["previous_segment"] = rfm_analysis(sums["customers_before"], month_before(as_of))["segment"]
@@ -153,7 +154,7 @@ def analyse(shop: Shop) -> Tables:
         "cohort_retention": cohort_retention(sums["cohorts"], as_of, places),
         "cohort_breakdown": cohort_retention(fold_sums(sums["breakdown"]), as_of, places),
         "monthly_kpis": months,
-        "repurchase": repurchase(sums["gaps"]),
+        "repurchase": returns,
         "alerts": alerts(months, places),
         "guest_months": guest_months(sums["guests"], places),
         "revenue_drivers": revenue_drivers(sums["drivers"], places),
