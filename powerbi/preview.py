@@ -19,8 +19,8 @@ from pulse.charts import BLUE  # noqa: E402
 
 PAGES = {
     "Overview": ("revenue_by_month", "revenue_drivers"),
-    "Segments": ("segments", "rfm_grid"),
-    "Retention": ("cohort_retention",),
+    "Segments": ("segments", "segment_moves"),
+    "Retention": ("cohort_retention", "repurchase"),
     "Churn": ("churn_profit_curve", "churn_odds_ratios"),
     "Model and data quality": ("churn_calibration", "churn_roc_precision_recall"),
 }
