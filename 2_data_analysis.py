@@ -1,7 +1,8 @@
-"""Step 2: read the orders; write RFM segments, cohorts, KPIs and figures to data/.
+"""Step 2: read the orders; write segments, cohorts, KPIs and figures to data/.
 
     python 2_data_analysis.py                       up to the last order
     python 2_data_analysis.py --as-of 2025-07-01    up to the day before
+    python 2_data_analysis.py --fail-on-alert       exit code 3 if figures moved
 
 docs/KPI_Dictionary.md defines every column. Nothing is saved unless all totals reconcile.
 """
@@ -26,6 +27,7 @@ from pulse.cohorts import breakdown_sums, cohort_retention, cohort_sums, fold_su
 from pulse.currencies import decimals
 from pulse.customer_months import (
     FILE,
+    ROOM,
     early_refunds,
     guest_months,
     guest_sums,
@@ -66,28 +68,26 @@ SEGMENTS = {  # recency score, 5 for the latest -> the segments of frequency sco
     2: ("Hibernating", "Hibernating", "At Risk", "At Risk", "Can't Lose Them"),
     1: ("Hibernating", "Hibernating", "At Risk", "At Risk", "Can't Lose Them"),
 }
-IF_NOT_NEW = {  # for customers whose first order lies further back than the last ones of recency scores 4 and 5
+IF_NOT_NEW = {  # in their place, for customers whose first order lies further back than scores 5 and 4 reach
     "New Customers": "Potential Loyalists",
     "Promising": "Potential Loyalists",
 }
 BEST_FIRST = {  # segment -> who they are, what to do
     "Champions": ("Ordered lately and most often", "Thank them: early access, a request to recommend"),
     "Loyal Customers": ("Order often, and not long ago", "Offer more of what they buy; ask for reviews"),
-    "Potential Loyalists": (
-        "Ordered lately, more than once or for long",
-        "Offer membership; show other categories",
-    ),
+    "Potential Loyalists": ("Ordered lately, and more than once", "Offer membership; show other categories"),
     "New Customers": ("Made their first order just now", "Welcome them, and help with the first order"),
     "Promising": ("Made their first order not long ago", "Give a reason for a second order"),
     "Need Attention": ("Some orders, the last one a while ago", "Remind them with what they bought before"),
     "About to Sleep": ("Few orders, the last one a while ago", "Show what is new before they forget the shop"),
-    "At Risk": ("Ordered several times, and not for long", "Ask why, and win them back with an offer"),
-    "Can't Lose Them": ("Ordered most often, and not for long", "Call or write in person before others do"),
+    "At Risk": ("Ordered several times, the last one long ago", "Ask why, and win them back with an offer"),
+    "Can't Lose Them": ("Ordered most often, the last one long ago", "Call or write in person before others do"),
     "Hibernating": ("Few orders, long ago", "Spend little: a seasonal greeting"),
 }
 SCORES = {"r_score": "recency_days", "f_score": "frequency", "m_score": "monetary"}
-# where the second to fifth band of a metric begin, in days, orders or money; without, quintiles. Such as
-# {"recency_days": (31, 61, 91, 181), "frequency": (2, 3, 5, 10)}: up to 30 days score 5, so do 10 orders
+# the values (days, orders, money) at which the second to the fifth band of a metric begin; a metric that is not
+# named has quintiles. With {"recency_days": (31, 61, 91, 181), "frequency": (2, 3, 5, 10)}, up to 30 days are a
+# recency score of 5, and 10 orders or more a frequency score of 5
 CUT_POINTS: dict[str, tuple[float, ...]] = {}
 MOVES = 12  # complete months of segment_moves.csv
 
@@ -113,7 +113,7 @@ def main() -> None:
     require_cut_points(CUT_POINTS, SCORES.values())
     require_writable(settings.data_path)
     preload("matplotlib.figure", "matplotlib.backends.backend_agg", "scipy.stats", "duckdb", "pyarrow.parquet")
-    with scratch_folder(settings.data_path) as scratch:
+    with scratch_folder(settings.data_path, ROOM) as scratch:
         read = partial(
             read_shop, settings=settings, scratch=scratch, as_of=args.as_of, keep_odd_dates=args.keep_odd_dates
         )

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from pulse.dimensions import UNKNOWN
 from pulse.progress import clock
 from pulse.repurchase import ALL, WITHIN_DAYS
+from pulse.segments import NEW
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -211,7 +213,7 @@ def draw_moves(moves: pd.DataFrame, best_first: Collection[str]) -> "Figure":
     last = moves[(moves["month"] == month) & (moves["from_segment"] != moves["to_segment"])]
     rank = {name: place for place, name in enumerate(best_first)}
     better = last["to_segment"].map(rank) < last["from_segment"].map(rank)
-    way = pd.Series(np.select([last["from_segment"] == "New", better], ["new", "up"], "down"), last.index)
+    way = pd.Series(np.select([last["from_segment"] == NEW, better], ["new", "up"], "down"), last.index)
     n = last.groupby(way)["customers"].sum().reindex(["up", "down", "new"], fill_value=0)
     title = "Who moved between segments: no month has ended yet"
     if len(moves):
@@ -242,7 +244,7 @@ def draw_drivers(drivers: pd.DataFrame) -> "Figure":
         for name in ("category", "channel", "country")
     }
     known = {
-        name: revenue for name, revenue in sums.items() if revenue.sum() > 0 and list(revenue.index) != ["Unknown"]
+        name: revenue for name, revenue in sums.items() if revenue.sum() > 0 and list(revenue.index) != [UNKNOWN]
     }
     first = [f"{revenue.index[0]} {revenue.iloc[0] / revenue.sum():.0%}" for revenue in known.values()]
     title = f"Where revenue comes from: {', '.join(first) or 'the orders do not say'}"

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pulse.dimensions import fold_values
-from pulse.drivers import UNKNOWN
+from pulse.dimensions import UNKNOWN, fold_values
 from pulse.months import first_day, is_in_progress, last_month
 
 DIMENSIONS = ("country", "acquisition_channel", "first_category", "first_channel")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pulse.drivers import UNKNOWN
+from pulse.dimensions import UNKNOWN
 from pulse.exports import escape_formulas
 from pulse.months import first_day
 from pulse.progress import clock
@@ -22,8 +22,12 @@ COLUMNS = {  # of the file, in DuckDB's types
     **{"customer_id": "VARCHAR", "month": "DATE", "orders": "BIGINT"},
     **{"gross_revenue": "DOUBLE", "refunds": "DOUBLE", "net_revenue": "DOUBLE", "last_order_date": "DATE"},
 }
+DIALECT: dict = {"header": True, "sep": ",", "quotechar": '"', "escapechar": '"', "auto_detect": False}
 AMOUNTS = ["orders", "gross_revenue", "refunds", "net_revenue"]
 MEMORY_MB = 400  # DuckDB's share; what exceeds it goes to the folder
+ROOM = (
+    "about 100 MB for each million orders"  # of the disk: the parts, what DuckDB cannot keep in memory, the file
+)
 
 
 class MonthEnd(NamedTuple):
@@ -111,7 +115,7 @@ def merge_parts(folder: Path, path: Path) -> pd.DataFrame:
             f"SELECT customer_id, {month}, orders, {amounts}, last_order_date::DATE AS last_order_date "
             "FROM parts ORDER BY customer_id, parts.month"
         ).write_csv(str(path))
-        con.read_csv(escape(str(path)), header=True, columns=COLUMNS).create_view("written")
+        con.read_csv(escape(str(path)), columns=COLUMNS, **DIALECT).create_view("written")
         by_month = con.sql(
             f"SELECT month, {sums}, count_if(orders > 0) AS active_customers FROM written GROUP BY 1"
         )

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pulse.drivers import UNKNOWN
+from pulse.dimensions import UNKNOWN
 
 TEXTS = ("country", "city", "acquisition_channel")
 FIRST = ("first_category", "first_channel")

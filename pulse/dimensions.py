@@ -1,9 +1,12 @@
-"""By what a figure is told apart (a country, a channel, a category), and how many values each may show."""
+"""By what figures are told apart (a country, a channel, a category): how many values keep a row of their own, and
+what stands for a value that is not known.
+"""
 
 import pandas as pd
 
 MOST_VALUES = 12  # with a row of their own
 OTHER = "Other values"  # the rest, together
+UNKNOWN = "Unknown"  # in place of a text that is not known
 
 
 def fold_values(customers: pd.Series) -> pd.Series:

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from pulse.dimensions import UNKNOWN
 from pulse.months import first_day
 
 NEARLY_NOTHING = 0.01  # of what an order's items and discounts come to: below, they get equal parts of revenue
-UNKNOWN = "Unknown"  # in place of a text that is not known
 
 
 def driver_sums(orders: pd.DataFrame, lines: pd.DataFrame, countries: pd.Series) -> pd.DataFrame:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # slow to import, and script 1 draws nothing
     from matplotlib.figure import Figure
 
 QUICK = {"compress_level": 3}  # of a PNG's 9
-FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet run a text
+FORMULA = r"'*[=+\-@]"  # what makes a spreadsheet run a text, also behind such ' as escaping puts there
 CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}  # Unicode's pictures of them
 WHICH = ("as_of", "odd_dates", "orders", "orders_id")  # the columns of runs.csv that say which orders
 MANIFEST = ("script", *WHICH, "currency", "time_zone", "horizon_days", "shop", "state")  # all of them
@@ -101,10 +101,10 @@ def write_csv(path: Path, table: pd.DataFrame, opener: Callable[[str, int], int]
 
 def escape_formulas(texts: pd.Series) -> pd.Series:
     """Texts on one line each that no spreadsheet runs: control characters become their pictures (U+2400
-    and on), and ' goes before a formula's first character."""
+    and on), and ' goes before a formula's first character, or before a ' in front of it: =x and '=x stay two."""
     codes, different = pd.factorize(texts)  # most texts of a shop are a few, over and over
     escaped = pd.Series(different, dtype="str").str.translate(CONTROL_PICTURES)
-    escaped = escaped.mask(escaped.str.startswith(FORMULA), "'" + escaped)
+    escaped = escaped.mask(escaped.str.match(FORMULA), "'" + escaped)
     return pd.Series(escaped.array.take(codes, allow_fill=True), texts.index)
 
 
@@ -130,7 +130,8 @@ def manifest_row(
 def read_manifest(folder: Path) -> dict[str, dict]:
     """{script: its row in runs.csv}: which orders the CSV files are of, and whether all are written."""
     try:
-        rows = pd.read_csv(folder / "runs.csv", dtype=str, na_filter=False).to_dict("records")
+        table = pd.read_csv(folder / "runs.csv", dtype=str, na_filter=False)
+        rows = table.replace(f"^'(?={FORMULA})", "", regex=True).to_dict("records")  # as before escape_formulas
     except (OSError, ValueError):  # not there, or not as it was written
         rows = []
     return {row["script"]: row for row in rows if row.keys() == set(MANIFEST)}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
     from duckdb import DuckDBPyConnection
 
 MEMORY_MB, MORE_MB = 130, 100  # DuckDB's share, and for each million rows beyond the first; the rest waits on disk
+ROOM = "about ten times the size of the files"  # of the disk, at the most
 BATCH = 2_000  # documents at a time
 MOST_LINES = 20_000  # of orders: from so many on, a batch is full
 
@@ -54,7 +55,7 @@ def open_import(args: Namespace, settings: Settings, find_key: Callable[[], str]
 
     names = ", ".join(path.name for path in args.files)
     try:
-        with scratch_folder(settings.data_path) as scratch, connect(scratch, settings) as con:
+        with scratch_folder(settings.data_path, ROOM) as scratch, connect(scratch, settings) as con:
             opened, columns, layout = read_files(con, names, args, scratch)
             type_rows(con, opened, columns, layout)
             refuse_unclear_cells(con, opened, columns)

@@ -5,6 +5,7 @@ Everything the scripts compute of orders is a sum over customers, so what is sum
 
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -160,8 +161,12 @@ def run_in_parallel(calls: list[tuple], workers: str) -> Iterator:
             config = {"backend": "dask", "client": cluster}
         with parallel_config(**config):
             found = Parallel(batch_size=1, return_as="generator")(delayed(call[0])(*call[1:]) for call in calls)
-            for result, _ in zip(found, bar(calls, "Ranges", "range"), strict=True):
-                yield result
+            try:
+                for result, _ in zip(found, bar(calls, "Ranges", "range"), strict=True):
+                    yield result
+            finally:
+                with warnings.catch_warnings(action="ignore"):  # of calls that nobody waits for any more
+                    found.close()
         if workers.isdecimal():
             get_reusable_executor().shutdown()  # idle processes would keep their memory
     except ImportError:

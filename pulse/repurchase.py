@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from pulse.dimensions import OTHER, fold_values
+from pulse.dimensions import OTHER, UNKNOWN, fold_values
 
 ALL = "All"
 WITHIN_DAYS = (7, 14, 30, 60, 90, 180, 365)
@@ -38,11 +38,11 @@ def gap_sums(orders: pd.DataFrame, first_category: pd.Series, as_of: pd.Timestam
     watched = day_number(as_of.to_datetime64()) - 1 - day  # as_of's own day is not over
     days = np.where(came_back, np.diff(day, append=0), watched.clip(0))
     known = first_category.reindex(bought["customer_id"].cat.categories).astype("str")
-    names = known.fillna("Unknown").to_numpy(object)
+    names = known.fillna(UNKNOWN).to_numpy(object)
     table = pd.DataFrame(
         {
             "order_number": number.clip(max=4),
-            "first_category": np.where(is_first, names[customer] if len(names) else ALL, ALL),
+            "first_category": np.where(is_first, names[customer], ALL),
             "days": days,
             "came_back": came_back,
             "orders": 1,

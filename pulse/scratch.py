@@ -1,4 +1,4 @@
-"""Where an import keeps what exceeds memory: a private folder beside the data, gone at its end."""
+"""Where scripts 1 and 2 keep what exceeds memory: a private folder beside the data, gone at the script's end."""
 
 import errno
 import shutil
@@ -11,17 +11,18 @@ from typing import IO
 
 from common import fail, say
 
-PREFIX = "import-"
+PREFIX = "pulse-scratch-"
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 FULL_WORDS = ("No space left", "File too large", "quota exceeded", "not enough space", "max_temp_directory_size")
 
 
 @contextmanager
-def scratch_folder(data: Path) -> Iterator[Path]:
+def scratch_folder(data: Path, needed: str) -> Iterator[Path]:
     """A folder in `data` that only this user can enter, for as long as the block lasts.
 
     What a killed script left in `data` is removed first. Where nothing can be written there (a look with
-    --check, a load into a server), the folder is the system's temporary one. A full disk stops the script.
+    --check, a load into a server), the folder is the system's temporary one. A full disk stops the script with a
+    sentence, which says how much is `needed`.
     """
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -41,8 +42,8 @@ def scratch_folder(data: Path) -> Iterator[Path]:
             if not is_full(error):
                 raise
             fail(
-                f"The disk of {Path(name).parent} is full: an import keeps there what exceeds memory. Free about "
-                "ten times the size of the files, or let DATA_DIR name a folder on another disk."
+                f"The disk of {Path(name).parent} is full: what exceeds memory is kept there. Free {needed}, or "
+                "let DATA_DIR name a folder on another disk."
             )
         finally:
             if lock:
@@ -51,10 +52,10 @@ def scratch_folder(data: Path) -> Iterator[Path]:
 
 def remove_abandoned(data: Path) -> None:
     """Remove the folders in `data` whose script was killed."""
-    for folder in data.glob(f"{PREFIX}*"):
+    for lock in data.glob(f"{PREFIX}*/lock"):  # a folder without one is somebody else's
         with suppress(OSError):  # its script is still running
-            take(folder).close()
-            shutil.rmtree(folder)
+            take(lock.parent).close()
+            shutil.rmtree(lock.parent)
 
 
 def take(folder: Path) -> IO[str]:

@@ -12,8 +12,8 @@ from common import fail
 from pulse.customer_months import MonthEnd
 from pulse.months import first_day
 
-SCORES = range(1, 6)
-NEW = "New"  # where those came from who were no customers a month before
+ONE_TO_FIVE = range(1, 6)  # the scores
+NEW = "New"  # the from_segment of who was no customer a month before
 
 # --- the rules ---
 
@@ -23,11 +23,11 @@ def require_segments(
 ) -> None:
     """Stop where the grid (recency score: the segments of frequency scores 1 to 5) has a gap or a score that there
     is not, or where a segment is not described in two texts, or has a name that stands for something else."""
-    for score in (*SCORES, *grid):
-        if score not in SCORES:
+    for score in (*ONE_TO_FIVE, *grid):
+        if score not in ONE_TO_FIVE:
             fail(f"SEGMENTS has a row for the recency score {score!r}: scores are 1 to 5, so take it out.")
-        row = [grid.get(score, ())] if isinstance(grid.get(score), str) else grid.get(score, ())
-        if len(row) != len(SCORES):
+        row = listed(grid.get(score, ()))
+        if len(row) != len(ONE_TO_FIVE):
             fail(
                 f"SEGMENTS must have five segments for the recency score {score}, one for each frequency score: "
                 f"it has {len(row)}."
@@ -41,10 +41,15 @@ def require_segments(
                 "correct it."
             )
     for name, texts in best_first.items():
-        if isinstance(texts, str) or len(texts) != len(("meaning", "what to do")):
+        if len(listed(texts)) != 2 or not all(isinstance(text, str) for text in texts):
             fail(f"BEST_FIRST must say of {name} who they are and what to do, in two texts: it has {texts!r}.")
     if NEW in best_first:
-        fail(f"No segment can be called {NEW}, which segment_moves.csv calls who was no customer: rename it.")
+        fail(f"No segment can be called {NEW}: segment_moves.csv has that for who was no customer, so rename it.")
+
+
+def listed(value: Any) -> Sequence:
+    """What ought to be a list: a lone text, or what is no list, as a list of one."""
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 
 def require_cut_points(cut_points: Mapping[str, Any], metrics: Collection[str]) -> None:
@@ -53,7 +58,11 @@ def require_cut_points(cut_points: Mapping[str, Any], metrics: Collection[str]) 
         if metric not in metrics:
             fail(f"CUT_POINTS has thresholds for {metric!r}, which is not scored: only {', '.join(metrics)} are.")
         numbers = isinstance(points, Sequence) and all(isinstance(n, Real) and isfinite(n) for n in points)
-        if not numbers or len(points) != len(SCORES) - 1 or any(high <= low for low, high in pairwise(points)):
+        if (
+            not numbers
+            or len(points) != len(ONE_TO_FIVE) - 1
+            or any(high <= low for low, high in pairwise(points))
+        ):
             fail(
                 f"CUT_POINTS for {metric} must be four rising numbers, where the second, third, fourth and fifth "
                 f"band begin: it has {points!r}."
@@ -75,7 +84,7 @@ def score_bands(rfm: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
     bands = []
     for score, metric in metrics.items():
         band = rfm.groupby(score)[metric].agg(minimum="min", maximum="max", customers="size")
-        bands.append(band.reindex(SCORES).rename_axis("score").reset_index().assign(metric=metric))
+        bands.append(band.reindex(ONE_TO_FIVE).rename_axis("score").reset_index().assign(metric=metric))
     columns = ["metric", "score", "minimum", "maximum", "customers"]
     return pd.concat(bands)[columns].fillna({"customers": 0}).astype({"customers": int})
 

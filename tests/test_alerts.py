@@ -79,6 +79,13 @@ def test_the_season_counts_with_one_year_of_none():
     assert expected == pytest.approx(310 * 4 ** (2 / 3), abs=0.01)
 
 
+@pytest.mark.parametrize("nothing", [[11], [8, 9, 10]])
+def test_a_year_that_brought_nothing_says_nothing_of_the_season(nothing):
+    """In December, or in the three months before it."""
+    rates = [0.0 if month in nothing else rate for month, rate in enumerate(steady(24))]
+    assert row_of(kpis(net_revenue=rates), "net_revenue")["expected"] == 310
+
+
 def test_the_first_month_is_left_out():
     """It may have begun in its middle: whatever it brought, nothing differs."""
     first, other = ([amount, *steady(23)[1:], 400.0] for amount in (0.5, 900.0))
@@ -119,6 +126,8 @@ def test_a_value_is_compared_with_the_range_as_written():
     assert row_of(kpis(new_customers=[*past, 247]), "new_customers")["state"] == "below"
     assert row_of(kpis(net_revenue=[*past, 247.53]), "net_revenue")["state"] == "as usual"
     assert row_of(kpis(net_revenue=[*past, 247.52]), "net_revenue")["state"] == "below"
+    assert row_of(kpis(net_revenue=[*past, 388.23]), "net_revenue")["state"] == "as usual"
+    assert row_of(kpis(net_revenue=[*past, 388.24]), "net_revenue")["state"] == "above"
     yen = row_of(kpis(net_revenue=[1e6 * amount for amount in [*past, 500]]), "net_revenue", 0)
     says = "Net revenue was 500,000,000 in December 2022, above the usual 247,533,057 to 388,230,974."
     assert yen["sentence"] == says

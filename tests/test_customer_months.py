@@ -42,6 +42,7 @@ WRITTEN = (
 
 
 def orders_of(*rows: tuple) -> pd.DataFrame:
+    """The orders with what range_sums adds; the first is from Chile."""
     orders = add_months(make_orders(*rows))
     return orders.assign(country=pd.Series(["Chile"] + [None] * (len(orders) - 1), dtype="category"))
 
@@ -61,15 +62,30 @@ def test_a_row_per_customer_and_month_with_an_order_or_a_refund(tmp_path, ranges
 
 
 def test_rows_come_in_the_order_of_the_ids_as_they_are_written(tmp_path):
-    """Not in that of numbers, nor of the ranges; a formula's sign has ' before it."""
-    folder = tmp_path / "a [b]'c"
-    folder.mkdir()
-    write_part(folder, 0, month_rows(orders_of(("9", "2024-01-01", 1.0), ("z", "2024-01-01", 1.0))))
-    odd = ("10", "=1+1", 'x"y,z', "a\nb", "é")
+    """Not in that of numbers, nor of the ranges; a formula's sign has ' before it. A folder's name is no pattern,
+    which another folder fits too."""
+    folder, other = tmp_path / "a [b]'c", tmp_path / "a b'c"
+    for each in (folder, other):
+        each.mkdir()
+        write_part(each, 0, month_rows(orders_of(("9", "2024-01-01", 1.0), ("z", "2024-01-01", 1.0))))
+    odd = ("10", "=1+1", 'x"y,z', "a\nb", "é", "Z")
     write_part(folder, 1, month_rows(orders_of(*((who, "2024-01-01", 1.0) for who in odd))))
-    merge_parts(folder, folder / FILE)
+    assert [merge_parts(each, each / FILE)["orders"].tolist() for each in (other, folder)] == [[2], [8]]
     table = pd.read_csv(folder / FILE, dtype=str)
-    assert table["customer_id"].tolist() == ["'=1+1", "10", "9", "a\u240ab", 'x"y,z', "z", "é"]
+    assert table["customer_id"].tolist() == ["'=1+1", "10", "9", "Z", "a\u240ab", 'x"y,z', "z", "é"]
+
+
+def test_a_customers_months_are_in_order_whatever_that_of_the_rows(tmp_path):
+    write_part(tmp_path, 0, month_rows(orders_of(*ROWS))[::-1])
+    merge_parts(tmp_path, tmp_path / FILE)
+    assert (tmp_path / FILE).read_text() == HEADER + WRITTEN
+
+
+@pytest.mark.parametrize("who", ["'", '"', "#", "\\", "a;b", "a|b", "''", "'a'", "x" * 10_000])
+def test_an_id_that_looks_like_a_csv_of_another_kind_is_read_back(tmp_path, who):
+    write_part(tmp_path, 0, month_rows(orders_of((who, "2024-01-01", 1.0), (who, "2024-02-01", 2.0))))
+    by_month = merge_parts(tmp_path, tmp_path / FILE)
+    assert by_month["net_revenue"].tolist() == [1.0, 2.0]
 
 
 def test_amounts_that_come_to_nothing_have_no_sign(tmp_path):
@@ -79,11 +95,11 @@ def test_amounts_that_come_to_nothing_have_no_sign(tmp_path):
 
 
 def test_guests_have_months_by_country():
-    rows = [(None, "2024-01-07", 8.0), ("a", "2024-01-07", 1.0), (None, "2024-01-09", 2.0), *ROWS[-1:]]
+    rows = [(None, "2024-02-07", 8.0), ("a", "2024-01-07", 1.0), (None, "2024-01-09", 2.0), *ROWS[-1:]]
     found = guest_months(guest_sums(orders_of(*rows)))
     assert found.astype({"month": "str"}).values.tolist() == [
-        ["2024-01-01", "Chile", 1, 8.0, 0.0, 8.0],
         ["2024-01-01", "Unknown", 1, 2.0, 0.0, 2.0],
+        ["2024-02-01", "Chile", 1, 8.0, 0.0, 8.0],
         ["2024-02-01", "Unknown", 0, 0.0, -3.0, -3.0],
     ]
     assert guest_months(guest_sums(orders_of(("a", "2024-01-07", 1.0)))).empty

@@ -66,6 +66,17 @@ def test_revenue_of_the_items_adds_up_to_the_amount_in_every_currency(places, sh
         assert all(abs(part) <= 100 * amount + 1 for part in revenue)
 
 
+def test_the_country_is_the_orders_own_else_the_customers():
+    orders = make_orders(*((who, "2024-01-01", 9.0) for who in ("a", "a", "b", None)))
+    orders["country"] = pd.Series(["Peru", None, None, None], dtype="category")
+    orders["items"] = pd.Series([[]] * 4, dtype=pd.ArrowDtype(ITEMS))
+    orders = orders.assign(month=0, channel="web")
+    homes = pd.Series(["Chile"], pd.Index(["a"]), dtype="category")
+    sums = driver_sums(orders, revenue_by_line(orders), homes)
+    found = sums["orders"].groupby("country").sum().to_dict()
+    assert found == {"Chile": 1, "Peru": 1, "Unknown": 2}
+
+
 # --- first purchases ---
 
 
@@ -89,9 +100,10 @@ def test_the_first_category_is_that_of_most_value_in_the_first_sold_order():
         ("b", "2024-01-01", 0.0, "completed", "web", [("Toys", 1, 5.0), ("Books", 1, 7.0)]),  # given away
         ("c", "2024-01-01", 8.0, "completed", None, []),
         (None, "2024-01-01", 8.0, "completed", "web", [("Toys", 1, 8.0)]),
+        ("e", "2024-01-01", 8.0, "completed", "web", [("Air", float("inf"), 1.0), ("Toys", 1, 8.0)]),
         ("d", "2024-01-01", 8.0, "cancelled", "web", [("Toys", 1, 8.0)]),
     )
-    assert found == {"a": ("Tea", "web"), "b": ("Books", "web"), "c": (None, None)}
+    assert found == {"a": ("Tea", "web"), "b": ("Books", "web"), "c": (None, None), "e": ("Toys", "web")}
 
 
 def test_ties_go_by_the_alphabet_and_two_orders_of_one_moment_are_one():

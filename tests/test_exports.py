@@ -125,6 +125,7 @@ def test_saving_is_said_with_a_short_path_inside_the_project(tmp_path, capsys):
 
 hostile = st.one_of(
     st.text(),
+    st.sampled_from(["'=1+1", "''=1+1"]),
     st.sampled_from(
         ["=1+1", "-2", "+3", "@x", "\r=1", "a\nb", "a\r\nb", "\0", '"', "'", ",", "\u202ea", "🎉", "x" * 10_000]
     ),
@@ -142,9 +143,12 @@ def test_any_text_comes_back_from_a_csv_and_runs_as_no_formula(texts):
     rows = list(csv.DictReader(io.StringIO(raw, newline="")))
     assert [row["a"] for row in rows] == frame["a"].tolist()
     assert frame["n"].tolist() == [str(n) for n in range(len(texts))]
+    pictures = {n: 0x2400 + n for n in range(32)} | {127: 0x2421}
+    assert frame["a"].nunique() == len({text.translate(pictures) for text in texts})
     for before, after in zip(texts, frame["a"], strict=True):
         assert not after.startswith(("=", "+", "-", "@", "\t", "\r"))
-        plain = after.removeprefix("'") if before.startswith(("=", "+", "-", "@")) else after
+        formula = before.lstrip("'").startswith(("=", "+", "-", "@"))
+        plain = after.removeprefix("'") if formula else after
         assert plain.translate({0x2400 + n: n for n in range(32)} | {0x2421: 127}) == before.translate(
             {0x2400 + n: n for n in range(32)} | {0x2421: 127}
         )
@@ -154,6 +158,16 @@ def test_zero_has_no_sign(tmp_path):
     """115.28 paid and refunded in two parts comes to 0.0 or -0.0, as the parts are added."""
     write_csv(tmp_path / "t.csv", pd.DataFrame({"a": [-0.0, 0.0, -1.5, None], "b": ["x", None, "y", "z"]}))
     assert (tmp_path / "t.csv").read_text() == "a,b\n0.0,x\n0.0,\n-1.5,y\n,z\n"
+
+
+def test_a_file_is_moved_to_its_place_and_counted(tmp_path, capsys):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "big.csv").write_text("old")
+    (tmp_path / "scratch" / "big.csv").write_text("new")
+    save(tmp_path, {"t": pd.DataFrame({"a": [1]})}, {}, RUN, [tmp_path / "scratch" / "big.csv"])
+    assert (tmp_path / "big.csv").read_text() == "new"
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert capsys.readouterr().out == f"Saved     2 CSV files and 0 figures in {tmp_path}\n"
 
 
 # --- the manifest ---

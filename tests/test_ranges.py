@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -395,3 +396,12 @@ def test_workers_that_cannot_be_get_a_sentence(workers, capsys):
         list(run_in_parallel([(abs, -1)], workers))
     assert stopped.value.code == 2
     assert f"WORKERS={workers} cannot do the work" in capsys.readouterr().err
+
+
+def test_who_needs_no_more_hears_no_warning():
+    """As where the disk is full in the middle; what is still under way ends."""
+    with warnings.catch_warnings(action="always", record=True) as heard:
+        results = run_in_parallel([(time.sleep, 0.3)] * 8, "2")
+        next(results)
+        results.close()
+    assert heard == []

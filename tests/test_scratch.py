@@ -20,7 +20,7 @@ CHECK = [sys.executable, ROOT / SCRIPTS[0], "--check", "--import"]
 
 
 def test_the_folder_is_private_beside_the_data_and_gone_afterwards(tmp_path):
-    with scratch_folder(tmp_path / "new" / "data") as scratch:
+    with scratch_folder(tmp_path / "new" / "data", "room") as scratch:
         assert scratch.parent == tmp_path / "new" / "data"
         assert os.name != "posix" or scratch.stat().st_mode & 0o777 == 0o700
         (scratch / "spilt").write_text("x")
@@ -32,7 +32,7 @@ def test_the_folder_is_private_beside_the_data_and_gone_afterwards(tmp_path):
 def test_what_a_killed_script_left_goes_at_the_next_start(tmp_path):
     code = (
         "import os, pathlib, signal, sys\nfrom pulse.scratch import scratch_folder\n"
-        "with scratch_folder(pathlib.Path(sys.argv[1])) as scratch:\n"
+        "with scratch_folder(pathlib.Path(sys.argv[1]), 'room') as scratch:\n"
         "    (scratch / 'spilt').write_text('x')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -40,8 +40,12 @@ def test_what_a_killed_script_left_goes_at_the_next_start(tmp_path):
     assert done.returncode == -signal.SIGKILL
     assert [path.name for path in tmp_path.glob(f"{PREFIX}*/*")] != []
     (tmp_path / f"{PREFIX}file").write_text("somebody else's")
-    with scratch_folder(tmp_path) as scratch:
-        assert sorted(tmp_path.iterdir()) == sorted([scratch, tmp_path / f"{PREFIX}file"])
+    (tmp_path / f"{PREFIX}folder").mkdir()
+    (tmp_path / f"{PREFIX}folder" / "orders.csv").write_text("somebody else's")
+    with scratch_folder(tmp_path, "room") as scratch:
+        kept = [tmp_path / f"{PREFIX}{name}" for name in ("file", "folder")]
+        assert sorted(tmp_path.iterdir()) == sorted([scratch, *kept])
+    assert [path.name for path in kept[1].iterdir()] == ["orders.csv"]
 
 
 def test_where_nothing_can_be_written_a_look_at_a_file_is_possible(tmp_path):
@@ -66,7 +70,9 @@ def test_a_disk_too_small_for_a_copy_is_said_as_such(tmp_path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
     )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr.startswith(f"Error: The disk of {tmp_path / 'data'} is full: an import keeps there what")
+    assert done.stderr.startswith(
+        f"Error: The disk of {tmp_path / 'data'} is full: what exceeds memory is kept there. Free"
+    )
     assert done.stderr.count("\n") == 1
     assert list((tmp_path / "data").iterdir()) == []
 
@@ -84,7 +90,9 @@ def test_a_disk_too_small_for_what_exceeds_memory_is_said_as_such(tmp_path, size
         write_rows(tmp_path / "a.csv")
         done = run(SCRIPTS[0], "--check", "--import", str(tmp_path / "a.csv"), data_dir=data)
         assert done.returncode == 2
-        assert done.stderr.startswith(f"Error: The disk of {data} is full: an import keeps there what")
+        assert done.stderr.startswith(
+            f"Error: The disk of {data} is full: what exceeds memory is kept there. Free"
+        )
         assert done.stderr.count("\n") == 1
         assert list(data.iterdir()) == []
     finally:

@@ -8,7 +8,7 @@ import pytest
 from conftest import SCRIPTS, make_orders
 
 from common import ROOT
-from pulse.customer_months import MonthEnd
+from pulse.customer_months import MonthEnd, month_rows, write_part
 from pulse.months import add_months
 from pulse.segments import count_moves, move_table, require_cut_points, require_segments, segment_table
 
@@ -48,6 +48,7 @@ def test_the_rules_that_are_shipped_hold(analysis):
         (GRID | {2: "Hello"}, "one for each frequency score: it has 1."),
         (GRID | {6: ROW}, "SEGMENTS has a row for the recency score 6: scores are 1 to 5, so take it out."),
         (GRID | {"5": ROW}, "SEGMENTS has a row for the recency score '5': scores are 1 to 5"),
+        (GRID | {3: None}, "the recency score 3, one for each frequency score: it has 1."),
         (GRID | {1: ("A", "A", "B", "B", "Bs")}, "SEGMENTS names the segment 'Bs', which BEST_FIRST does not"),
     ],
 )  # fmt: skip
@@ -55,8 +56,9 @@ def test_a_grid_that_is_wrong_gets_a_sentence(grid, sentence, capsys):
     assert sentence in said(capsys, require_segments, grid, {"A": "B"}, KNOWN)
 
 
-def test_a_segment_for_who_is_not_new_is_known(capsys):
-    sentence = said(capsys, require_segments, GRID, {"A": "C"}, KNOWN)
+@pytest.mark.parametrize("rule", [{"A": "C"}, {"C": "A"}])
+def test_a_segment_for_who_is_not_new_is_known(rule, capsys):
+    sentence = said(capsys, require_segments, GRID, rule, KNOWN)
     assert sentence.startswith(
         "IF_NOT_NEW names the segment 'C', which BEST_FIRST does not describe: add it there"
     )
@@ -67,9 +69,11 @@ def test_a_segment_for_who_is_not_new_is_known(capsys):
     [
         ({"C": "who"}, "BEST_FIRST must say of C who they are and what to do, in two texts: it has 'who'."),
         ({"C": ("who",)}, "BEST_FIRST must say of C who they are and what to do"),
+        ({"C": ("who", None)}, "BEST_FIRST must say of C who they are and what to do"),
+        ({"C": 5}, "BEST_FIRST must say of C who they are and what to do, in two texts: it has 5."),
         (
             {"New": ("who", "what")},
-            "No segment can be called New, which segment_moves.csv calls who was no customer",
+            "No segment can be called New: segment_moves.csv has that for who was no customer, so rename it.",
         ),
     ],
 )
@@ -148,14 +152,38 @@ def test_new_is_who_began_within_the_newest_two_recency_bands(tmp_path, first, s
     assert rfm[["r_score", "f_score", "segment"]].values.tolist() == [[4, 1, segment]]
 
 
+@pytest.mark.parametrize(("began", "segment"), [(40, "Promising"), (41, "Potential Loyalists")])
+def test_new_is_who_began_no_further_back_than_the_last_of_two_fifths(analysis, began, segment):
+    """Ten customers of two orders each, the last one 10 to 100 days ago: the fourth is the last of score 4."""
+    rows = [(f"c{n:02}", AS_OF - pd.Timedelta(days=gone), 5.0) for n in range(1, 11) for gone in (10 * n, 10 * n)]
+    rows[5] = ("c03", AS_OF - pd.Timedelta(days=began), 5.0)
+    rfm = analysis.rfm_analysis(analysis.customer_sums(add_months(make_orders(*rows))), AS_OF)
+    assert rfm.loc["c03", ["recency_days", "r_score", "f_score", "segment"]].tolist() == [30, 4, 1, segment]
+
+
 # --- moves ---
+
+
+def test_a_months_end_is_scored_by_the_days_until_then(tmp_path):
+    """From 1 January to the end of the month 31 days pass, which by these thresholds is no longer score 5."""
+    script = edited(tmp_path, NO_POINTS, POINTS)
+    orders = add_months(make_orders(("a", "2024-01-01", 5.0), ("b", "2024-01-02", 7.0), ("b", "2024-02-29", 1.0)))
+    write_part(tmp_path, 0, month_rows(orders))
+    moves = script.segment_moves(tmp_path, orders["month"].min(), pd.Timestamp("2024-03-15"))
+    assert moves.astype({"month": "str"}).values.tolist() == [
+        ["2024-01-01", "New", "New Customers", 1, 7.0],
+        ["2024-01-01", "New", "Promising", 1, 5.0],
+        ["2024-02-01", "New Customers", "Potential Loyalists", 1, 1.0],
+        ["2024-02-01", "Promising", "Promising", 1, 0.0],
+    ]
 
 
 def test_moves_are_counted_by_pair_best_first_and_newcomers_last():
     kinds = pd.CategoricalDtype(["Best", "Worst"])
-    before = pd.Series(["Worst", "Best", "Best"], [0, 1, 4], dtype=kinds)
-    now = pd.Series(["Best", "Best", "Worst", "Worst", "Best"], [0, 1, 2, 3, 4], dtype=kinds)
-    end = MonthEnd(648, pd.DataFrame(index=range(6)), pd.Series([1.0, 2.0, 3.0, 4.0, 5.005, 99.0]).to_numpy())
+    before = pd.Series(["Worst", "Best", "Best"], [1, 2, 5], dtype=kinds)
+    now = pd.Series(["Best", "Best", "Worst", "Worst", "Best"], [1, 2, 3, 4, 5], dtype=kinds)
+    net = pd.Series([-5.0, 1.0, 2.0, 3.0, 4.0, 5.005, 99.0]).to_numpy()  # the first is no customer yet
+    end = MonthEnd(648, pd.DataFrame(index=range(7)), net)
     moves = move_table({end.month: count_moves(end, before, now)})
     assert moves.astype({"month": "str"}).values.tolist() == [
         ["2024-01-01", "Best", "Best", 2, 7.0],
