@@ -6,6 +6,7 @@ const { DefaultSettings, TaskUtils } = require("@microsoft/powerquery-parser");
 const expressions = (text) => [
     ...[...text.matchAll(/^\tpartition \S+ = m\n[^]*?source =\n((?:\t{4}.*\n)+)/gm)].map((found) => found[1]),
     ...[...text.matchAll(/^expression \S+ = (.+)$/gm)].map((found) => found[1]),
+    ...[...text.matchAll(/^expression \S+ =\n((?:\t{2}.*\n)+)/gm)].map((found) => found[1]),
 ];
 
 (async () => {

@@ -1,0 +1,162 @@
+"""The emulator of DAX says what Microsoft and SQLBI document, and refuses what it does not know."""
+
+import pandas as pd
+import pytest
+from dax import Model
+
+SALES = pd.DataFrame(
+    {
+        "product": ["P1", "P1", "p2", "P3"],  # case does not count, in keys either
+        "customer": ["C1", "C2", "C1", "C1"],
+        "day": pd.to_datetime(["2009-01-31", "2009-01-29", "2009-01-08", None]),
+        "amount": [1.0, 2.0, 4.0, 8.0],
+        "discount": [0.0, None, None, 1.0],
+    }
+)
+PRODUCT = pd.DataFrame(
+    {"key": ["P1", "P2", "P3"], "color": ["Red", "Red", "Blue"], "size": ["S", "L", "S"], "maker": ["A", "B", "A"]}
+)
+MAKER = pd.DataFrame({"name": ["A", "B"], "country": ["France", "Spain"]})
+CUSTOMER = pd.DataFrame({"id": ["C1", "C2", "C3"], "city": ["Rome", "Oslo", "Oslo"]})
+RELATIONSHIPS = [
+    ("Sales", "product", "Product", "key"),
+    ("Sales", "customer", "Customer", "id"),
+    ("Product", "maker", "Maker", "name"),
+]
+TABLES = {"Sales": SALES, "Product": PRODUCT, "Maker": MAKER, "Customer": CUSTOMER}
+MEASURES = {
+    "Amount": "SUM(Sales[amount])",
+    "Always red": 'CALCULATE([Amount], Product[color] = "red")',
+    "Only red": 'CALCULATE([Amount], KEEPFILTERS(Product[color] = "Red"))',
+    "All products": "CALCULATE([Amount], ALL(Product))",
+    "All sales": "CALCULATE([Amount], REMOVEFILTERS(Sales))",
+    "All colors": "CALCULATE([Amount], REMOVEFILTERS(Product[color]))",
+    "All makers": "CALCULATE([Amount], REMOVEFILTERS(Maker))",
+}
+COLOR, SIZE, CITY, COUNTRY = ("Product", "color"), ("Product", "size"), ("Customer", "city"), ("Maker", "country")
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model(TABLES, RELATIONSHIPS, MEASURES, {("Sales", "maker"): "RELATED(Product[maker])"})
+
+
+@pytest.mark.parametrize(
+    ("dax", "value"),
+    [  # https://www.sqlbi.com/articles/blank-handling-in-dax/, its table of results
+        ("BLANK()", None),
+        ("BLANK() = 0", True),
+        ("BLANK() = FALSE()", True),
+        ("BLANK() == FALSE()", False),
+        ("BLANK() == 0", False),
+        ("BLANK() == BLANK()", True),
+        ("BLANK() && TRUE()", False),
+        ("BLANK() || TRUE()", True),
+        ("BLANK() + 4", 4),
+        ("BLANK() + BLANK()", None),
+        ("BLANK() - 4", -4),
+        ("BLANK() * 4", None),
+        ('BLANK() = ""', True),
+        ('BLANK() == ""', False),
+        ('IF(BLANK(), "true", "false")', "false"),
+        ('IF(ISBLANK(BLANK()), "true", "false")', "true"),
+        # https://learn.microsoft.com/en-us/dax/divide-function-dax: BLANK, or the third argument, beside a 0
+        ("DIVIDE(5, 2)", 2.5),
+        ("DIVIDE(5, 0)", None),
+        ("DIVIDE(5, 0, 1)", 1),
+        # https://learn.microsoft.com/en-us/dax/dax-operator-reference: * before + before = before && before ||
+        ("1 + 2 * 3 = 7 && 1 = 1 || 1 = 2 && 1 = 3", True),
+        ("-2 * 3 - 1", -7),
+        # https://learn.microsoft.com/en-us/power-bi/connect-data/desktop-data-types: case does not count in text
+        ('"Red" = "red"', True),
+        # https://dax.guide/sum and https://dax.guide/countrows: nothing to sum or to count is BLANK
+        ('CALCULATE(SUM(Sales[amount]), Sales[customer] = "C3")', None),
+        ('CALCULATE(COUNTROWS(Sales), Sales[customer] = "C3")', None),
+        ("COUNT(Sales[discount])", 2),
+        # https://learn.microsoft.com/en-us/dax/distinctcountnoblank-function-dax: DISTINCTCOUNT counts BLANK
+        ("DISTINCTCOUNT(Sales[discount])", 3),
+        # https://learn.microsoft.com/en-us/dax/edate-function-dax: of January's last days, February's last
+        ("EDATE(MAX(Sales[day]), 1)", pd.Timestamp("2009-02-28")),
+        # https://learn.microsoft.com/en-us/dax/selectedvalue-function and hasonevalue: one value, else BLANK
+        ("SELECTEDVALUE(Product[color])", None),
+        ('CALCULATE(SELECTEDVALUE(Product[color]), Product[key] = "P1")', "Red"),
+        ("HASONEVALUE(Product[color])", False),
+        # https://learn.microsoft.com/en-us/dax/sumx-function-dax: an expression for each row of a table
+        ("SUMX(Sales, Sales[amount] * Sales[discount])", 8),
+        ("SUMX(FILTER(Sales, Sales[amount] > 1 && ISBLANK(Sales[discount])), Sales[amount])", 6),
+        # https://dax.guide/calculate: in a row context, the row becomes a filter
+        ("SUMX(VALUES(Product[color]), [Amount] * [Amount])", 7 * 7 + 8 * 8),
+        ("SUMX(VALUES(Product[color]), CALCULATE(SUM(Sales[amount])) * 10)", 150),
+        # https://learn.microsoft.com/en-us/dax/related-function-dax: the value on the one side
+        ('CALCULATE([Amount], Sales[maker] = "A")', 11),
+        ("VAR a = SUM(Sales[amount]) VAR b = a + 1 RETURN b - a", 1),
+    ],
+)
+def test_what_is_documented_of_values(model, dax, value):
+    found = model.value(dax)
+    assert found is None if value is None else found == value
+
+
+@pytest.mark.parametrize(
+    ("measure", "filters", "value"),
+    [
+        # https://www.sqlbi.com/articles/using-keepfilters-in-dax-updated/ and https://dax.guide/keepfilters:
+        # CALCULATE replaces the filter on its column, so that each row says the same; KEEPFILTERS keeps both
+        ("Always red", {}, 7),
+        ("Always red", {COLOR: ["Blue"]}, 7),
+        ("Only red", {COLOR: ["Blue"]}, None),
+        ("Only red", {COLOR: ["Red"]}, 7),
+        ("Only red", {COLOR: ["Red", "Blue"]}, 7),
+        # https://learn.microsoft.com/en-us/dax/calculate-function-dax: filters on other columns stay
+        ("Always red", {SIZE: ["S"]}, 3),
+        ("Always red", {COLOR: ["Blue"], CITY: ["Rome"]}, 5),
+        # https://www.sqlbi.com/articles/filtering-tables/: ALL of Sales says the same for every color, as ALL of
+        # Product does, because Sales is expanded by the tables on the one side of it
+        ("All products", {COLOR: ["Blue"]}, 15),
+        ("All sales", {COLOR: ["Blue"]}, 15),
+        ("All sales", {COLOR: ["Blue"], CITY: ["Oslo"], COUNTRY: ["Spain"]}, 15),
+        ("All products", {COLOR: ["Blue"], CITY: ["Oslo"]}, 2),
+        ("All products", {COUNTRY: ["Spain"]}, 15),
+        # https://www.sqlbi.com/articles/context-transition-and-expanded-tables/: from many to one only
+        ("All makers", {COLOR: ["Red"], COUNTRY: ["Spain"]}, 7),
+        ("All colors", {COLOR: ["Blue"], SIZE: ["S"]}, 11),
+        # https://learn.microsoft.com/en-us/power-bi/transform-model/desktop-relationships-understand: filters go
+        # from one to many, over more than one step, and not back
+        ("Amount", {COUNTRY: ["France"]}, 11),
+    ],
+)
+def test_what_is_documented_of_filters(model, measure, filters, value):
+    assert model.value(f"[{measure}]", filters) == value
+
+
+def test_filters_do_not_go_from_many_to_one(model):
+    assert model.value("COUNTROWS(Product)", {("Sales", "customer"): ["C2"]}) == 3
+
+
+@pytest.mark.parametrize(
+    "dax",
+    [
+        "SUMMARIZE(Sales)",
+        "4 / 2",
+        '"a" & "b"',
+        "CALCULATE([Amount], FILTER(Sales, Sales[amount] > 1))",
+        "CALCULATE([Amount], Product[color] = Product[size])",
+        "CALCULATE([Amount], ALLEXCEPT(Product))",
+        "SUMX(Sales, [Amount])",
+        "Sales[amount]",
+        "EDATE(BLANK(), 1)",
+        '1 = "1"',
+        "SUM(Sales[amount] * 2)",
+        "1 2",
+    ],
+)
+def test_anything_else_is_refused(model, dax):
+    with pytest.raises(NotImplementedError):
+        model.value(dax)
+
+
+def test_keys_that_do_not_meet_are_refused():
+    with pytest.raises(ValueError, match="no Customer"):
+        Model(TABLES | {"Customer": CUSTOMER[:1]}, RELATIONSHIPS, {})
+    with pytest.raises(ValueError, match="twice"):
+        Model(TABLES | {"Maker": pd.DataFrame({"name": ["A", "B", "a"]})}, RELATIONSHIPS, {})
