@@ -51,6 +51,7 @@ from pulse.reconcile import reconcile, status_sums, total_sums
 from pulse.repurchase import gap_sums, repurchase
 from pulse.scratch import scratch_folder
 from pulse.segments import (
+    MOVES,
     count_moves,
     move_table,
     require_cut_points,
@@ -89,7 +90,6 @@ SCORES = {"r_score": "recency_days", "f_score": "frequency", "m_score": "monetar
 # named has quintiles. With {"recency_days": (31, 61, 91, 181), "frequency": (2, 3, 5, 10)}, up to 30 days are a
 # recency score of 5, and 10 orders or more a frequency score of 5
 CUT_POINTS: dict[str, tuple[float, ...]] = {}
-MOVES = 12  # complete months of segment_moves.csv
 
 Sums = dict[str, pd.DataFrame]  # {table: what orders add to it}
 Tables = dict[str, pd.DataFrame]  # {name of a CSV file: what it will hold}

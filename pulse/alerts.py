@@ -1,9 +1,10 @@
-"""What changed: which figures of the last complete month lie outside the range that the months before let expect.
+"""What changed: which figures of the last complete month lie outside the range that the months before suggest.
 
-A month is expected to bring a day the mean of the three before, times the season: how far the same month of each
-year before stood above its own three, as a geometric mean with one year of no season. The range reaches as many
-times below as above that, so far that it holds 99% of months by what the same rule missed the last twelve by
-(half_width). The shop's first month, which may have begun in its middle, is left out.
+What a month is expected to bring per day is the mean per day of the three before, times the season: how far the
+same month of each earlier year stood above its own three before, as a geometric mean with one year of no season.
+The range is from that divided by a factor to that times the factor, which is so large that it holds 99% of months,
+judged by what the same rule missed the last twelve by (half_width). The shop's first month, which may have begun
+in its middle, is left out.
 
 The rule was chosen on the 808 monthly series of shipments and industries of the M3 competition (Makridakis and
 Hibon, International Journal of Forecasting 16, 2000), not on shops: with two years before, 1.1% and 0.5% of their
@@ -67,9 +68,9 @@ def alert(complete: pd.DataFrame, metric: str, places: int) -> tuple:
 
 
 def usual_range(rates: np.ndarray) -> np.ndarray:
-    """What the last month is expected to bring a day, and the low and high of its range, from what each month
-    brought a day; all NaN where that is not known: nothing is expected, too few months came before, or they varied
-    so much that the range would reach beyond FARTHEST times."""
+    """What the last month is expected to bring per day, and the low and high of its range, from what each month
+    brought per day; all NaN where that is not known: nothing is expected, too few months came before, or they
+    varied so much that the range would reach beyond FARTHEST times."""
     past = range(max(LEVEL_MONTHS, len(rates) - 1 - PAST_MONTHS), len(rates) - 1)
     tried = [(rates[n], expected_rate(rates[:n])) for n in past]
     misses = [np.log(np.clip(rate / due, 1 / FARTHEST, FARTHEST)) for rate, due in tried if due > 0]
@@ -81,7 +82,7 @@ def usual_range(rates: np.ndarray) -> np.ndarray:
 
 
 def expected_rate(before: np.ndarray) -> float:
-    """What a month is expected to bring a day: level times season, by what the months before it brought."""
+    """What a month is expected to bring per day: level times season, by what the months before it brought."""
     seasons = [1.0]  # a year of none: that of one year alone is half chance
     for then in range(len(before) - 12, LEVEL_MONTHS - 1, -12):
         level = before[then - LEVEL_MONTHS : then].mean()
@@ -96,7 +97,7 @@ def any_alert(table: pd.DataFrame) -> bool:
 
 
 def report_alerts(table: pd.DataFrame) -> None:
-    """Say what moved, else that nothing did, and of what that is not known."""
+    """Say what moved, else that nothing did, and of which metrics that is not known."""
     moved = table.loc[table["state"].isin([ABOVE, BELOW]), "sentence"]
     not_known = table.loc[table["state"] == NOT_KNOWN, "metric"].str.replace("_", " ")
     if table.empty:

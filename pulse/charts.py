@@ -30,6 +30,7 @@ STYLE: Any = {
     **{"axes.spines.right": False, "axes.spines.top": False, "axes.axisbelow": True, "axes.linewidth": 1.2},
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), ".15"),
     **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), 12),
+    "text.parse_math": False,  # a category may hold two $, and is no formula
 }
 
 

@@ -2,17 +2,18 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
-from math import isfinite
 from numbers import Real
 from typing import Any
 
 import pandas as pd
 
 from common import fail
+from pulse.currencies import LARGEST
 from pulse.customer_months import MonthEnd
 from pulse.months import first_day
 
 ONE_TO_FIVE = range(1, 6)  # the scores
+MOVES = 12  # complete months of segment_moves.csv
 NEW = "New"  # the from_segment of who was no customer a month before
 
 # --- the rules ---
@@ -23,50 +24,61 @@ def require_segments(
 ) -> None:
     """Stop where the grid (recency score: the segments of frequency scores 1 to 5) has a gap or a score that there
     is not, or where a segment is not described in two texts, or has a name that stands for something else."""
+    for rule, value in {"SEGMENTS": grid, "IF_NOT_NEW": if_not_new, "BEST_FIRST": best_first}.items():
+        require_mapping(rule, value)
+    for name, texts in best_first.items():
+        if not isinstance(name, str) or not name.strip():
+            fail(f"BEST_FIRST has a segment called {name!r}: a name is a text, so write one in quotation marks.")
+        if not holds(texts, len(("meaning", "what to do")), str):
+            fail(f"BEST_FIRST must say of {name} who they are and what to do, in two texts: it has {texts!r}.")
+    if NEW in best_first:
+        fail(f"No segment can be called {NEW}: segment_moves.csv has that for who was no customer, so rename it.")
     for score in (*ONE_TO_FIVE, *grid):
         if score not in ONE_TO_FIVE:
             fail(f"SEGMENTS has a row for the recency score {score!r}: scores are 1 to 5, so take it out.")
-        row = listed(grid.get(score, ()))
-        if len(row) != len(ONE_TO_FIVE):
+        if not holds(grid.get(score), len(ONE_TO_FIVE), str):
             fail(
-                f"SEGMENTS must have five segments for the recency score {score}, one for each frequency score: "
-                f"it has {len(row)}."
+                f"SEGMENTS must have the names of five segments for the recency score {score}, one for each "
+                f"frequency score: it has {grid.get(score)!r}."
             )
     named = {"SEGMENTS": [name for row in grid.values() for name in row]}
     named["IF_NOT_NEW"] = [*if_not_new, *if_not_new.values()]
     for rule, name in ((rule, name) for rule, names in named.items() for name in names):
-        if name not in best_first:
+        if name not in list(best_first):
             fail(
                 f"{rule} names the segment {name!r}, which BEST_FIRST does not describe: add it there, or "
                 "correct it."
             )
-    for name, texts in best_first.items():
-        if len(listed(texts)) != 2 or not all(isinstance(text, str) for text in texts):
-            fail(f"BEST_FIRST must say of {name} who they are and what to do, in two texts: it has {texts!r}.")
-    if NEW in best_first:
-        fail(f"No segment can be called {NEW}: segment_moves.csv has that for who was no customer, so rename it.")
-
-
-def listed(value: Any) -> Sequence:
-    """What ought to be a list: a lone text, or what is no list, as a list of one."""
-    return value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 
 def require_cut_points(cut_points: Mapping[str, Any], metrics: Collection[str]) -> None:
     """Stop where CUT_POINTS has thresholds of what is not scored, or other than four rising numbers."""
+    require_mapping("CUT_POINTS", cut_points)
     for metric, points in cut_points.items():
         if metric not in metrics:
             fail(f"CUT_POINTS has thresholds for {metric!r}, which is not scored: only {', '.join(metrics)} are.")
-        numbers = isinstance(points, Sequence) and all(isinstance(n, Real) and isfinite(n) for n in points)
-        if (
-            not numbers
-            or len(points) != len(ONE_TO_FIVE) - 1
-            or any(high <= low for low, high in pairwise(points))
-        ):
+        numbers = holds(points, len(ONE_TO_FIVE) - 1, Real) and all(
+            abs(n) < LARGEST for n in points
+        )  # not for NaN
+        if not numbers or any(high <= low for low, high in pairwise(points)):
             fail(
                 f"CUT_POINTS for {metric} must be four rising numbers, where the second, third, fourth and fifth "
                 f"band begin: it has {points!r}."
             )
+
+
+def require_mapping(rule: str, value: Any) -> None:
+    """Stop where a rule is no dictionary, as it is where its braces are gone or it was written for an earlier
+    version."""
+    if not isinstance(value, Mapping):
+        fail(f"{rule} must be written in braces, {{...: ..., ...}}, as it came: it is {value!r}.")
+
+
+def holds(values: Any, n: int, kind: type) -> bool:
+    """Whether this is a tuple or list of so many values of a kind."""
+    return (
+        isinstance(values, (tuple, list)) and len(values) == n and all(isinstance(each, kind) for each in values)
+    )
 
 
 # --- what they came to ---

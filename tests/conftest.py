@@ -36,6 +36,13 @@ VARIABLES = tuple(field.name.upper() for field in dataclasses.fields(Settings))
 NO_SETTINGS = dict.fromkeys(VARIABLES, "") | {"WORKERS": "1"}  # starting processes takes seconds; goes before .env
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process runs all tests of the default shop, which is made once; else one runs a file's."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("shop" if "shop" in item.fixturenames else item.path.stem))
+
+
 def environment(data_dir: Path, **variables: str) -> dict[str, str]:
     """The environment of a script: these settings, and none of the developer's."""
     return os.environ | NO_SETTINGS | {"DATA_DIR": str(data_dir)} | variables

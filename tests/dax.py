@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 TOKEN = re.compile(
@@ -179,13 +180,14 @@ class Model:
 
     def visible(self, table: str, context: Context) -> pd.Series:
         """Which rows of the table pass its own filters, and those of the tables on the one side of it."""
-        passes = pd.Series(True, self.tables[table].index)
+        passes = np.ones(len(self.tables[table]), dtype=bool)
         for (owner, _), where in context.items():
             if owner == table:
-                passes &= where
+                passes &= where.to_numpy()
         for one, at in self.ones[table].items():
-            passes &= self.visible(one, context).to_numpy()[at]
-        return passes
+            if not self.expanded(one).isdisjoint(owner for owner, _ in context):
+                passes &= self.visible(one, context).to_numpy()[at]
+        return pd.Series(passes, self.tables[table].index)
 
     def expanded(self, table: str) -> set[str]:
         """The table, and all on the one side of it."""

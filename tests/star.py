@@ -12,7 +12,8 @@ DEFINITION = ROOT / "powerbi" / "ECommercePulse.SemanticModel" / "definition"
 TMDL = {path.stem: path.read_text(encoding="utf-8") for path in (DEFINITION / "tables").glob("*.tmdl")}
 M_TYPES = {"type text": "string", "Int64.Type": "int64", "type number": "double", "type date": "dateTime"}
 M_TYPES["type logical"] = "boolean"
-READ = re.compile(r'ReadCsv\("(\w+)\.csv", \{((?:\{"\w+", [\w. ]+\}(?:, )?)+)\}, (?:true|false)\)')
+READ = re.compile(r'ReadCsv\("(\w+)\.csv", \{((?:\{"\w+", [\w. ]+\}(?:, )?)+)\}, (true|false)\)')
+PAIR = re.compile(r'\{"(\w+)", ([\w. ]+)\}')
 NAME = r"('[^']+'|\w+)"
 
 
@@ -44,13 +45,15 @@ RELATIONSHIPS = [tuple(name.strip("'") for name in each) for each in RELATIONSHI
 
 
 def read(folder: Path, table: str, file: str) -> pd.DataFrame:
-    """A CSV as the table's query reads it: these columns, of these types."""
-    columns = next(columns for name, columns in READ.findall(TMDL[table]) if name == file)
-    kinds = {name: M_TYPES[m] for name, m in re.findall(r'\{"(\w+)", ([\w. ]+)\}', columns)}
+    """A CSV as the table's query reads it: these columns, of these types; no rows where it may be absent."""
+    columns, needed = next(found for name, *found in READ.findall(TMDL[table]) if name == file)
+    kinds = {name: M_TYPES[m] for name, m in PAIR.findall(columns)}
+    days = dict.fromkeys((name for name, kind in kinds.items() if kind == "dateTime"), "datetime64[ns]")
     text = dict.fromkeys((name for name, kind in kinds.items() if kind == "string"), "str")
-    days = [name for name, kind in kinds.items() if kind == "dateTime"]
-    frame = pd.read_csv(folder / f"{file}.csv", dtype=text, keep_default_na=False, na_values=[""])[list(kinds)]
-    return frame.astype(dict.fromkeys(days, "datetime64[ns]"))
+    path = folder / f"{file}.csv"
+    if needed == "false" and not path.exists():
+        return pd.DataFrame(columns=[*kinds], dtype=float).astype(text | days)
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])[[*kinds]].astype(days)
 
 
 def customers(folder: Path) -> pd.DataFrame:
@@ -96,7 +99,7 @@ def frames(folder: Path) -> dict[str, pd.DataFrame]:
     )
     for table, tmdl in TMDL.items():
         if table not in found:
-            ((file, _),) = READ.findall(tmdl)
+            ((file, _, _),) = READ.findall(tmdl)
             found[table] = read(folder, table, file)
     return found
 

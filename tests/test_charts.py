@@ -185,6 +185,13 @@ def test_the_drivers_title_leaves_out_what_is_unknown():
     assert title(draw_drivers(drivers)) == "Where revenue comes from: Toys 75%, Spain 100%"
 
 
+def test_a_text_with_two_dollar_signs_is_no_formula():
+    drivers = pd.DataFrame({"month": pd.to_datetime(["2024-01-01"]), "category": "50% & $1 #$", "revenue": 9.0})
+    drivers = drivers.assign(channel="$\\frac$", country="$5 - $10")
+    expected = "Where revenue comes from: 50% & $1 #$ 100%, $\\frac$ 100%, $5 - $10 100%"
+    assert title(draw_drivers(drivers)) == expected
+
+
 def test_the_confusion_title_counts_who_was_predicted_right():
     churned, predicted = pd.Series([True, True, False, False]), pd.Series([True, False, False, False])
     assert title(draw_confusion(churned, predicted)) == "The model was right about 3 of 4 customers (75.0%)"

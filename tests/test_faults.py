@@ -40,6 +40,7 @@ from pulse.loads import (
     refuse_foreign_collections,
 )
 from pulse.mongod import embedded_mongod
+from pulse.scratch import PREFIX
 
 GENERATE, ANALYSE, CHURN = SCRIPTS
 KILLS = 20
@@ -281,7 +282,13 @@ def small_disk(request, tmp_path) -> Iterator[tuple[Path, Callable]]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="limits of a process, volumes in memory")
-def test_a_disk_that_is_full_leaves_each_csv_old_or_new(small_disk, tmp_path):
+@pytest.mark.parametrize(
+    ("small_disk", "sizes"),
+    [("a limit", (1_000, 100_000, 600_000)), ("a volume", (10_000, 100_000, 1_000_000))],
+    indirect=["small_disk"],
+)
+def test_a_disk_that_is_full_leaves_each_csv_old_or_new(small_disk, sizes, tmp_path):
+    """It is full before any file is written, where what exceeds memory is kept, or with a file half written."""
     folder, fill = small_disk
     place = tmp_path / "elsewhere"
     assert run(GENERATE, "--customers", CUSTOMERS, data_dir=place).returncode == 0
@@ -292,15 +299,18 @@ def test_a_disk_that_is_full_leaves_each_csv_old_or_new(small_disk, tmp_path):
             assert done.returncode == 0, done.stderr
             states.append(csvs(data_dir))
         new, old = states
-        for size in (1_000, 10_000, 50_000, 100_000):
+        half_written = []
+        for size in sizes:
             (folder / "filler").unlink(missing_ok=True)
             env = environment(folder, MONGO_URI=uri)
             command = [sys.executable, ROOT / ANALYSE]
             done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, **fill(size))
             assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-            assert re.search(r"\((File too large|No space left on device)\)", done.stderr)
+            half_written.append(bool(re.search(r"\((File too large|No space left on device)\)", done.stderr)))
+            assert half_written[-1] or f"The disk of {folder} is full: what exceeds memory" in done.stderr
             assert_old_or_new(csvs(folder), old, new)
-            assert not list(folder.rglob("*.tmp"))
+            assert not [*folder.rglob("*.tmp"), *folder.glob(f"{PREFIX}*")]
+        assert half_written == [False, False, True]
         (folder / "filler").unlink(missing_ok=True)
         assert run(ANALYSE, data_dir=folder, MONGO_URI=uri).returncode == 0
         assert csvs(folder) == new
@@ -346,6 +356,7 @@ def test_a_kill_at_any_moment_of_writing_leaves_each_csv_old_or_new(tmp_path):
         unfinished += assert_old_or_new(csvs(folder), old, new) == "writing"
     assert run(ANALYSE, data_dir=folder).returncode == 0
     assert csvs(folder) == states["2026-01-01"]
+    assert not list(folder.glob(f"{PREFIX}*"))  # what the killed ones left
     assert unfinished > 0
 
 

@@ -43,17 +43,30 @@ def test_the_rules_that_are_shipped_hold(analysis):
 @pytest.mark.parametrize(
     ("grid", "sentence"),
     [
-        (dict.fromkeys((1, 2, 4, 5), ROW), "the recency score 3, one for each frequency score: it has 0."),
-        (GRID | {2: ROW[:4]}, "SEGMENTS must have five segments for the recency score 2"),
-        (GRID | {2: "Hello"}, "one for each frequency score: it has 1."),
+        (dict.fromkeys((1, 2, 4, 5), ROW), "the recency score 3, one for each frequency score: it has None."),
+        (GRID | {2: ROW[:4]}, "SEGMENTS must have the names of five segments for the recency score 2"),
+        (GRID | {2: "Hello"}, "one for each frequency score: it has 'Hello'."),
+        (GRID | {2: {*"ABCDE"}}, "SEGMENTS must have the names of five segments for the recency score 2"),
+        (GRID | {2: (["A"],) * 5}, "SEGMENTS must have the names of five segments for the recency score 2"),
+        ([ROW] * 5, "SEGMENTS must be written in braces, {...: ..., ...}, as it came: it is [('A',"),
         (GRID | {6: ROW}, "SEGMENTS has a row for the recency score 6: scores are 1 to 5, so take it out."),
         (GRID | {"5": ROW}, "SEGMENTS has a row for the recency score '5': scores are 1 to 5"),
-        (GRID | {3: None}, "the recency score 3, one for each frequency score: it has 1."),
+        (GRID | {3: None}, "the recency score 3, one for each frequency score: it has None."),
         (GRID | {1: ("A", "A", "B", "B", "Bs")}, "SEGMENTS names the segment 'Bs', which BEST_FIRST does not"),
     ],
 )  # fmt: skip
 def test_a_grid_that_is_wrong_gets_a_sentence(grid, sentence, capsys):
     assert sentence in said(capsys, require_segments, grid, {"A": "B"}, KNOWN)
+
+
+@pytest.mark.parametrize("wrong", [None, ("A", "B"), "A"])
+def test_a_rule_that_is_no_dictionary_gets_a_sentence(wrong, capsys):
+    """BEST_FIRST was a tuple of names once."""
+    for place, rule in enumerate(("SEGMENTS", "IF_NOT_NEW", "BEST_FIRST")):
+        rules = [GRID, {}, KNOWN]
+        rules[place] = wrong
+        assert said(capsys, require_segments, *rules).startswith(f"{rule} must be written in braces")
+    assert said(capsys, require_cut_points, wrong, ["monetary"]).startswith("CUT_POINTS must be written in braces")
 
 
 @pytest.mark.parametrize("rule", [{"A": "C"}, {"C": "A"}])
@@ -71,6 +84,8 @@ def test_a_segment_for_who_is_not_new_is_known(rule, capsys):
         ({"C": ("who",)}, "BEST_FIRST must say of C who they are and what to do"),
         ({"C": ("who", None)}, "BEST_FIRST must say of C who they are and what to do"),
         ({"C": 5}, "BEST_FIRST must say of C who they are and what to do, in two texts: it has 5."),
+        ({7: ("who", "what")}, "BEST_FIRST has a segment called 7: a name is a text"),
+        ({" ": ("who", "what")}, "BEST_FIRST has a segment called ' ': a name is a text"),
         (
             {"New": ("who", "what")},
             "No segment can be called New: segment_moves.csv has that for who was no customer, so rename it.",
@@ -90,6 +105,8 @@ def test_a_segment_has_two_texts_and_a_name_of_its_own(more, sentence, capsys):
         ({"monetary": (1, 2, 4, 3)}, "CUT_POINTS for monetary must be four rising numbers"),
         ({"monetary": (1, 2, 4, float("nan"))}, "CUT_POINTS for monetary must be four rising numbers"),
         ({"monetary": ("1", "2", "3", "4")}, "CUT_POINTS for monetary must be four rising numbers"),
+        ({"monetary": (1, 2, 3, 10**400)}, "CUT_POINTS for monetary must be four rising numbers"),
+        ({"monetary": {1, 2, 3, 4}}, "CUT_POINTS for monetary must be four rising numbers"),
         ({"monetary": 5}, "band begin: it has 5."),
     ],
 )  # fmt: skip
@@ -112,6 +129,24 @@ NO_POINTS = "CUT_POINTS: dict[str, tuple[float, ...]] = {}"
 POINTS = (
     'CUT_POINTS = {"recency_days": (31, 61, 91, 181), "frequency": (2, 3, 4, 5), "monetary": (10, 20, 30, 40)}'
 )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        (NO_POINTS, 'CUT_POINTS = {"monetary": (1, 2)}', "CUT_POINTS for monetary must be four rising numbers"),
+        (
+            '    "Promising": "Potential Loyalists",',
+            '    "Promising": "Old",',
+            "IF_NOT_NEW names the segment 'Old'",
+        ),
+    ],
+)
+def test_rules_are_checked_before_anything_is_read(tmp_path, monkeypatch, capsys, before, after, sentence):
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr("sys.argv", [SCRIPTS[1]])
+    assert said(capsys, edited(tmp_path, before, after).main).startswith(sentence)
+    assert not (tmp_path / "data").exists()
 
 
 def test_scores_by_ones_own_thresholds(tmp_path):
