@@ -25,9 +25,7 @@ COLUMNS = {  # of the file, in DuckDB's types
 DIALECT: dict = {"header": True, "sep": ",", "quotechar": '"', "escapechar": '"', "auto_detect": False}
 AMOUNTS = ["orders", "gross_revenue", "refunds", "net_revenue"]
 MEMORY_MB = 400  # DuckDB's share; what exceeds it goes to the folder
-ROOM = (
-    "about 100 MB for each million orders"  # of the disk: the parts, what DuckDB cannot keep in memory, the file
-)
+ROOM = "about 100 MB for each million orders"  # of the disk: the parts, what exceeds DuckDB's memory, the file
 
 
 class MonthEnd(NamedTuple):
@@ -131,8 +129,9 @@ def month_ends(folder: Path, months: range) -> Iterator[MonthEnd]:
     n = int(rows["customer"].max()) + 1
     begun, latest = (np.full(n, "NaT", "datetime64[s]") for _ in range(2))
     frequency = np.zeros(n, int)
-    for month, now in zip(months, (rows[rows["month"] == month] for month in months), strict=True):
-        who, net = now["customer"].to_numpy(), np.zeros(n)
+    for month in months:
+        now, net = rows[rows["month"] == month], np.zeros(n)
+        who = now["customer"].to_numpy()
         frequency[who] += now["orders"]
         begun[who] = np.fmin(begun[who], now["first_order_date"])  # of a date and none, the date
         latest[who] = np.fmax(latest[who], now["last_order_date"])

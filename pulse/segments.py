@@ -57,9 +57,8 @@ def require_cut_points(cut_points: Mapping[str, Any], metrics: Collection[str]) 
     for metric, points in cut_points.items():
         if metric not in metrics:
             fail(f"CUT_POINTS has thresholds for {metric!r}, which is not scored: only {', '.join(metrics)} are.")
-        numbers = holds(points, len(ONE_TO_FIVE) - 1, Real) and all(
-            abs(n) < LARGEST for n in points
-        )  # not for NaN
+        # NaN is not below LARGEST either
+        numbers = holds(points, len(ONE_TO_FIVE) - 1, Real) and all(abs(n) < LARGEST for n in points)
         if not numbers or any(high <= low for low, high in pairwise(points)):
             fail(
                 f"CUT_POINTS for {metric} must be four rising numbers, where the second, third, fourth and fifth "
