@@ -9,8 +9,8 @@ FIRST = ("first_category", "first_channel")
 
 
 def with_known_texts(customers: pd.DataFrame) -> pd.DataFrame:
-    """The customers with UNKNOWN in place of texts that are missing or empty."""
-    texts = {name: customers[name].mask(customers[name] == "").fillna(UNKNOWN) for name in TEXTS}
+    """The customers with UNKNOWN in place of texts that are missing or blank."""
+    texts = {name: customers[name].mask(customers[name].str.strip() == "").fillna(UNKNOWN) for name in TEXTS}
     return customers.assign(**texts)
 
 

@@ -32,7 +32,7 @@ def driver_sums(orders: pd.DataFrame, lines: pd.DataFrame, countries: pd.Series)
     )
     table = table.groupby(["month", "country", "home", "channel", "category"], observed=True, dropna=False).sum()
     table = table.reset_index()
-    names = table[["country", "home", "channel", "category"]].astype(object).replace("", None)
+    names = table[["country", "home", "channel", "category"]].astype(object)
     names["country"] = names["country"].fillna(names.pop("home"))
     key = ["month", "country", "channel", "category"]
     table[key[1:]] = names.fillna(UNKNOWN)
@@ -40,7 +40,7 @@ def driver_sums(orders: pd.DataFrame, lines: pd.DataFrame, countries: pd.Series)
 
 
 def revenue_by_line(orders: pd.DataFrame, places: int = 2) -> pd.DataFrame:
-    """The lines of completed orders: order (its row), category, quantity, value, revenue.
+    """The lines of completed orders: order (its row), category (missing where blank), quantity, value, revenue.
 
     What was paid for an order is spread over its lines by their value, so that revenue adds up to gross
     revenue at so many places. An order without lines has one, of no category and no units. Lines that are free,
@@ -51,6 +51,7 @@ def revenue_by_line(orders: pd.DataFrame, places: int = 2) -> pd.DataFrame:
     bare = pd.DataFrame({"order": orders.index.difference(lines["order"]), "value": 1.0, "quantity": 0.0})
     lines = pd.concat([lines.astype({"value": float, "quantity": float}), bare], ignore_index=True)
     lines = lines[orders["completed"].to_numpy()[lines["order"]]]
+    category = lines["category"].astype("str")
     order = lines["order"]
     value = lines["value"].where(np.isfinite(lines["value"]), 0)
     total, size = (values.groupby(order).transform("sum") for values in (value, value.abs()))
@@ -58,7 +59,8 @@ def revenue_by_line(orders: pd.DataFrame, places: int = 2) -> pd.DataFrame:
     share = value.groupby(order).cumsum() / value.groupby(order).transform("sum")
     # smallest units are rounded on the running total, so that the parts add up
     so_far = (share * orders["gross"].to_numpy()[order]).round(places)
-    return lines.assign(value=value, revenue=so_far - so_far.groupby(order).shift(fill_value=0))
+    revenue = so_far - so_far.groupby(order).shift(fill_value=0)
+    return lines.assign(category=category.mask(category.str.strip() == ""), value=value, revenue=revenue)
 
 
 def revenue_drivers(sums: pd.DataFrame, places: int = 2) -> pd.DataFrame:
@@ -77,7 +79,7 @@ def first_purchases(orders: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     first = bought[bought["order_date"] == start]
     channel = first.sort_values("channel").drop_duplicates("customer_id").set_index("customer_id")["channel"]
     lines = lines.loc[lines["order"].isin(first.index), ["order", "category", "value"]]
-    category = lines["category"].mask(lines["category"] == "").astype("category")
+    category = lines["category"].astype("category")
     lines = lines.assign(category=category, customer_id=first["customer_id"].loc[lines["order"]].array)
     values = lines.groupby(["customer_id", "category"], observed=True)["value"].sum().reset_index()
     values = values.sort_values(["value", "category"], ascending=[False, True]).drop_duplicates("customer_id")

@@ -83,7 +83,7 @@ def clean(raw: pd.DataFrame, reading: Reading) -> pd.DataFrame:
     orders["order_date"] = to_local_time(when.where(usual), reading.time_zone)
     named: dict = {"customer_id": partial(identify, key=reading.key)}
     for name in orders.select_dtypes("category"):
-        orders[name] = relabel(orders[name], named.get(name, lambda text: text or None))
+        orders[name] = relabel(orders[name], named.get(name, lambda text: text if text.strip() else None))
     orders["currency"] = relabel(orders["currency"], str.upper, missing=NONE)
     exact = orders["amount"] / reading.unit
     exact = exact.where(exact.abs() < LARGEST)

@@ -432,6 +432,20 @@ def test_quantities_are_summed_as_they_are(analysis, db, tmp_path):
     assert sums["months"]["orders"].tolist() == [4]  # free orders are orders
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+def test_a_blank_text_is_unknown_wherever_it_stands(analysis, db, tmp_path, blank):
+    """So that no slicer shows an empty value."""
+    db.customers.insert_one({"_id": "a"} | dict.fromkeys(("country", "city", "acquisition_channel"), blank))
+    item = {"category": blank, "quantity": 1, "unit_price": 5.0}
+    order = {"order_date": datetime(2024, 1, 1), "total": 5.0, "channel": blank, "country": blank, "items": [item]}
+    db.orders.insert_many([order | {"_id": n, "customer_id": who} for n, who in enumerate(("a", None))])
+    tables = analysis.analyse(analysis.read_shop(db, read_settings(), tmp_path))
+    texts = ["country", "city", "acquisition_channel", "first_category", "first_channel"]
+    assert tables["customers"][texts].values.tolist() == [["Unknown"] * 5]
+    assert tables["revenue_drivers"][["country", "channel", "category"]].values.tolist() == [["Unknown"] * 3]
+    assert tables["guest_months"]["country"].tolist() == ["Unknown"]
+
+
 def test_how_many_amounts_were_rounded_adds_up_over_ranges(analysis, db, monkeypatch, tmp_path):
     insert_orders(db, None, *((f"c{n:02}", 1.005 if n % 3 else 1.01) for n in range(20)))
     for size in ("1000", "5"):

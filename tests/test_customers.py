@@ -22,8 +22,8 @@ def bought(analysis, *rows: tuple) -> pd.DataFrame:
     return sums.assign(**{name: pd.Series(["Toys"] * len(sums), sums.index, dtype="str") for name in FIRST})
 
 
-def test_a_text_that_is_missing_or_empty_is_unknown():
-    customers = signed_up(a=None, b=None, c=None).assign(city=pd.Series(["", None, "Lima"], dtype="str"))
+def test_a_text_that_is_missing_or_blank_is_unknown():
+    customers = signed_up(a=None, b=None, c=None).assign(city=pd.Series([" ", None, "Lima"], dtype="str"))
     assert with_known_texts(customers)["city"].tolist() == ["Unknown", "Unknown", "Lima"]
     assert with_known_texts(customers)["country"].tolist() == ["Unknown"] * 3
 
