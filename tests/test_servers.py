@@ -100,11 +100,11 @@ class ReplicaSet:
         self.members[port] = self.start(port)
 
     def wait_until_whole(self) -> None:
-        """Until there are a primary and two secondaries again."""
+        """Until there are a primary and two secondaries again, and the client knows of them."""
         while True:
             with contextlib.suppress(AutoReconnect, OperationFailure):
                 states = [each["state"] for each in self.client.admin.command("replSetGetStatus")["members"]]
-                if sorted(states) == [1, 2, 2]:
+                if sorted(states) == [1, 2, 2] and len(self.client.secondaries) == 2:
                     return
             time.sleep(0.1)
 
@@ -342,6 +342,7 @@ def test_where_the_majority_is_lost_a_load_gives_up_with_a_sentence(replica_set,
 @pytest.mark.slow
 def test_a_secondary_that_lags_behind_is_waited_for(replica_set, here):
     """Reading from the secondaries, as an address for analytics says: what was loaded last is read."""
+    replica_set.wait_until_whole()
     secondaries = [MongoClient(*member, directConnection=True) for member in replica_set.client.secondaries]
     lagging = {"configureFailPoint": "rsSyncApplyStop", "mode": "alwaysOn"}
     load_blocks(here, 1)
