@@ -10,6 +10,7 @@ tests/test_dax.py has what is documented of it.
 import operator
 import re
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from typing import NamedTuple
 
@@ -18,11 +19,13 @@ import pandas as pd
 
 TOKEN = re.compile(
     r"""\s*(?:(?P<text>"[^"]*")|(?P<column>\w+\[[^\]]+\])|(?P<measure>\[[^\]]+\])|(?P<number>\d+(?:\.\d+)?)"""
-    r"""|(?P<name>\w+)|(?P<sign>&&|\|\||==|<>|<=|>=|[-+*=<>(),]))"""
+    r"""|(?P<name>\w+)|(?P<sign>&&|\|\||==|<>|<=|>=|[-+*=<>(),&]))"""
 )
 COMPARE = {"=": operator.eq, "<>": operator.ne, ">": operator.gt, "<": operator.lt, ">=": operator.ge}
 COMPARE |= {"<=": operator.le, "==": operator.eq}
-LEVELS = [{"||"}, {"&&"}, set(COMPARE), {"+", "-"}, {"*"}]  # loosest first
+LEVELS = [{"||"}, {"&&"}, set(COMPARE), {"&"}, {"+", "-"}, {"*"}]  # loosest first
+NUMBER_FORMAT = re.compile(r"([-+]?)(#,##)?0(\.0+)?(%?)")
+DAY_FORMATS = {"mmm yyyy": "%b %Y", "yyyy-mm-dd": "%Y-%m-%d"}
 ZERO = {"text": "", "date": pd.Timestamp("1899-12-30"), "number": 0}
 Column = tuple[str, str]
 Context = dict[Column, pd.Series]  # by column: which rows of its table pass
@@ -105,6 +108,41 @@ def join(sign: str, a, b):
     return either(filled(a, False), filled(b, False))
 
 
+def text_of_both(sign: str, a, b):
+    """BLANK is no text beside one; FORMAT says how a number or a day is written."""
+    if kind(a, b) != "text" or isinstance(a, pd.Series) or isinstance(b, pd.Series):
+        raise NotImplementedError(f"{sign} of other than two texts")
+    return "".join(each for each in (a, b) if not is_blank(each))
+
+
+def written(value, form: str) -> str:
+    """FORMAT, in the culture en-US; of the sections, that of the value's sign."""
+    if is_blank(value):
+        return ""
+    if form in DAY_FORMATS and kind(value) == "date":
+        return value.strftime(DAY_FORMATS[form])
+    sections = form.split(";")
+    at = 0 if len(sections) == 1 else 2 if value == 0 and len(sections) == 3 else int(value < 0)
+    parts = NUMBER_FORMAT.fullmatch(sections[at])
+    if not parts or len(sections) > 3 or kind(value) != "number" or isinstance(value, pd.Series | bool | np.bool_):
+        raise NotImplementedError(f"FORMAT of {value} as {form}")
+    sign, thousands, places, percent = parts.groups()
+    exact = Decimal(f"{abs(value):.15g}") * (100 if percent else 1)
+    rounded = exact.quantize(Decimal(f"1e-{len(places or '.') - 1}"), ROUND_HALF_UP)
+    if value and not rounded and (len(sections) == 3 or (value < 0 and not sections[1:])):
+        raise NotImplementedError(f"FORMAT of {value}, which is rounded to 0, as {form}")
+    minus = "-" if value < 0 and not sections[1:] else ""
+    return f"{minus}{sign}{rounded:{',' if thousands else ''}f}{percent}"
+
+
+def rounded_to(value, places: int):
+    """ROUND: half away from 0."""
+    if kind(value) != "number" or is_blank(value):
+        raise NotImplementedError(f"ROUND of {value}")
+    exact = Decimal(f"{value:.15g}")
+    return float(exact.quantize(Decimal(f"1e{-places}"), ROUND_HALF_UP))
+
+
 def divide(a, b, otherwise=None):
     return otherwise if filled(b, 0) == 0 else None if is_blank(a) else a / b
 
@@ -141,6 +179,8 @@ SCALARS: dict[str, Callable] = {
     "FALSE": lambda: False,
     "BLANK": lambda: None,
     "EDATE": edate,
+    "FORMAT": written,
+    "ROUND": rounded_to,
     "YEAR": lambda day: day.dt.year if isinstance(day, pd.Series) else day.year,
     "MONTH": lambda day: day.dt.month if isinstance(day, pd.Series) else day.month,
 }
@@ -250,7 +290,7 @@ class Parser:
         left = self.level(n + 1)
         while self.peek() in LEVELS[n]:
             sign = self.next()
-            apply = join if n < 2 else compare if n == 2 else arithmetic
+            apply = (join, join, compare, text_of_both, arithmetic, arithmetic)[n]
             left = operation(apply, sign, left, self.level(n + 1))
         return left
 
@@ -293,6 +333,20 @@ class Parser:
         test, yes, no = self.arguments()
         return lambda *at: choose(test(*at), lambda: yes(*at), lambda: no(*at))
 
+    def switch_(self, _: str) -> Callable:
+        """SWITCH(TRUE(), ...): the value beside the first test that holds, or the last."""
+        what, *cases = self.arguments()
+
+        def run(*at):
+            if what(*at) is not True:
+                raise NotImplementedError(f"SWITCH of other than TRUE() in {self.dax}")
+            rest = cases
+            while len(rest) > 1 and not choose(rest[0](*at), lambda: True, lambda: False):
+                rest = rest[2:]
+            return rest[-1 if len(rest) == 1 else 1](*at) if rest else None
+
+        return run
+
     def related_(self, _: str) -> Callable:
         column = self.column()
         return lambda model, context, row, known: model.related(row, column)
@@ -302,14 +356,17 @@ class Parser:
         self.next(")")
         return lambda *at: sum(map(rows_in, rows(*at))) or None
 
-    def sumx_(self, _: str) -> Callable:
+    def sumx_(self, name: str) -> Callable:
+        """SUMX and MINX: BLANK in a row counts as none."""
         rows = self.table()
         self.next(",")
         inner = self.level(0)
         self.next(")")
-        return lambda model, context, row, known: total(
-            [inner(model, context, each, known) for each in rows(model, context, row, known)]
+        return lambda model, context, row, known: overall(
+            name, [inner(model, context, each, known) for each in rows(model, context, row, known)]
         )
+
+    minx_ = sumx_
 
     def arguments(self) -> list[Callable]:
         """Expressions up to the closing bracket."""
@@ -436,7 +493,10 @@ def rows_in(row: Rows | Each) -> int:
     return int(row.where.sum()) if isinstance(row, Rows) else 1
 
 
-def total(found: list):
-    """SUMX of what each row context says."""
+def overall(name: str, found: list):
+    """SUMX or MINX of what each row context says."""
+    if not found:
+        return None
     parts = [each if isinstance(each, pd.Series) else pd.Series([each], dtype=float) for each in found]
-    return scalar(pd.concat(parts).sum(min_count=1)) if parts else None
+    values = pd.concat(parts)
+    return scalar(values.sum(min_count=1) if name == "SUMX" else values.min())

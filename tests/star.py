@@ -53,7 +53,8 @@ def read(folder: Path, table: str, file: str) -> pd.DataFrame:
     path = folder / f"{file}.csv"
     if needed == "false" and not path.exists():
         return pd.DataFrame(columns=[*kinds], dtype=float).astype(text | days)
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])[[*kinds]].astype(days)
+    rows = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])[[*kinds]]
+    return rows.astype(days) if len(rows) else rows.astype(float).astype(text | days)
 
 
 def customers(folder: Path) -> pd.DataFrame:
@@ -88,6 +89,8 @@ def frames(folder: Path) -> dict[str, pd.DataFrame]:
     segments = read(folder, "dim_segment", "segments")
     others = pd.DataFrame(others, columns=segments.columns).astype({"segment_order": int})
     found["dim_segment"] = pd.concat([segments, others])
+    shown = re.search(r"type table \[shown = text\], \{(.+)\}\)", TMDL["what_to_show"])[1]
+    found["what_to_show"] = pd.DataFrame({"shown": re.findall(r'\{"([^"]+)"\}', shown)})
     months = read(folder, "dim_month", "monthly_kpis")
     label = months["month"].dt.strftime("%b %Y")
     found["dim_month"] = months.assign(year=months["month"].dt.year, label=label)

@@ -87,8 +87,40 @@ def model() -> Model:
         # https://dax.guide/calculate: in a row context, the row becomes a filter
         ("SUMX(VALUES(Product[color]), [Amount] * [Amount])", 7 * 7 + 8 * 8),
         ("SUMX(VALUES(Product[color]), CALCULATE(SUM(Sales[amount])) * 10)", 150),
+        # https://dax.guide/min: MINX ignores BLANK, and is BLANK where there is nothing else
+        ("MINX(Sales, Sales[discount] + Sales[amount])", 1),
+        ("MINX(VALUES(Product[color]), IF([Amount] > 7, [Amount], BLANK()))", 8),
+        ("MINX(VALUES(Product[color]), BLANK())", None),
+        # https://learn.microsoft.com/en-us/dax/round-function-dax: its examples; ties go away from 0
+        ("ROUND(2.15, 1)", 2.2),
+        ("ROUND(2.149, 1)", 2.1),
+        ("ROUND(-1.15, 1)", -1.2),
+        ("ROUND(21.5, -1)", 20),
         # https://learn.microsoft.com/en-us/dax/related-function-dax: the value on the one side
         ('CALCULATE([Amount], Sales[maker] = "A")', 11),
+        # https://www.sqlbi.com/articles/blank-handling-in-dax/, and the operators' reference: + before & before =
+        ('BLANK() & "A"', "A"),
+        ('"A" & BLANK()', "A"),
+        ('"a" & "b" & "c" = "abc"', True),
+        # https://learn.microsoft.com/en-us/dax/format-function-dax: BLANK is an empty text; its examples of custom
+        # formats; one section for all, two for negative numbers apart, three for zero too
+        ('FORMAT(BLANK(), "0.0%")', ""),
+        ('FORMAT(12345.67, "#,##0.00")', "12,345.67"),
+        ('FORMAT(12345.67, "0")', "12346"),
+        ('FORMAT(0 - 12345.67, "#,##0")', "-12,346"),
+        ('FORMAT(0.5, "#,##0")', "1"),
+        ('FORMAT(0.08, "0.00%")', "8.00%"),
+        ('FORMAT(0.034, "+0.0%;-0.0%;0.0%")', "+3.4%"),
+        ('FORMAT(0 - 0.034, "+0.0%;-0.0%;0.0%")', "-3.4%"),
+        ('FORMAT(0, "+0.0%;-0.0%;0.0%")', "0.0%"),
+        ('FORMAT(0, "+0;-0")', "+0"),
+        ('FORMAT(0 - 0.0001, "0.0%;0.0%")', "0.0%"),
+        ('FORMAT(MAX(Sales[day]), "mmm yyyy")', "Jan 2009"),
+        ('FORMAT(MAX(Sales[day]), "yyyy-mm-dd")', "2009-01-31"),
+        # https://learn.microsoft.com/en-us/dax/switch-function-dax: the first that is true, else the last
+        ('SWITCH(TRUE(), 1 = 2, "a", 2 = 2, "b", 3 = 3, "c", "d")', "b"),
+        ('SWITCH(TRUE(), 1 = 2, "a", "d")', "d"),
+        ('SWITCH(TRUE(), 1 = 2, "a")', None),
         ("VAR a = SUM(Sales[amount]) VAR b = a + 1 RETURN b - a", 1),
     ],
 )
@@ -138,13 +170,23 @@ def test_filters_do_not_go_from_many_to_one(model):
     [
         "SUMMARIZE(Sales)",
         "4 / 2",
-        '"a" & "b"',
+        '"a" & 1',
+        "BLANK() & BLANK()",
+        'FORMAT(1, "0.0E+00")',
+        'FORMAT(1, "Percent")',
+        'FORMAT(1, "mmm yyyy")',
+        'FORMAT(MAX(Sales[day]), "0")',
+        'FORMAT(TRUE(), "0")',
+        'FORMAT(0 - 0.3, "#,##0")',  # -0 or 0
+        'FORMAT(0.0001, "+0.0%;-0.0%;0.0%")',
+        'SWITCH(1, 1, "a")',
         "CALCULATE([Amount], FILTER(Sales, Sales[amount] > 1))",
         "CALCULATE([Amount], Product[color] = Product[size])",
         "CALCULATE([Amount], ALLEXCEPT(Product))",
         "SUMX(Sales, [Amount])",
         "Sales[amount]",
         "EDATE(BLANK(), 1)",
+        "ROUND(BLANK(), 1)",
         '1 = "1"',
         "SUM(Sales[amount] * 2)",
         "1 2",

@@ -1,21 +1,20 @@
 """Every figure on a page of the dashboard, under a choice of each slicer, equals pandas on the same rows."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from itertools import product
 from operator import and_
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT
 from dax import Column, Model, split
+from report import Visual, field_of, first_of, passes, read_report
 from star import RELATIONSHIPS, load_model
 
-PAGES = ROOT / "powerbi" / "ECommercePulse.Report" / "definition" / "pages"
-ORDER = json.loads((PAGES / "pages.json").read_text(encoding="utf-8"))["pageOrder"]
+PAGES = {page.name: page for page in read_report().pages}
+ORDER = [*PAGES]
 SEGMENT, MONTH, SINCE = "dim_segment[Segment]", "dim_month[Month]", "dim_since[Months since first order]"
 GUESTS = "month,country,orders,gross_revenue,refunds,net_revenue\n" + "".join(
     f"2025-{month:02}-01,{country},2,50.0,-{month}.5,{50 - month - 0.5}\n"
@@ -268,32 +267,35 @@ def load_files(folder: Path) -> dict[str, pd.DataFrame]:
 # --- the pages ---
 
 
-def fields_of(visual: dict, kind: str) -> list[str]:
+def names(visual: Visual, kind: str) -> list[str]:
     """What a visual shows: columns as table[name], or names of measures."""
-    found = []
-    for role in visual["visual"].get("query", {}).get("queryState", {}).values():
-        for each in role["projections"]:
-            if kind in each["field"]:
-                body = each["field"][kind]
-                table, name = body["Expression"]["SourceRef"]["Entity"], body["Property"]
-                found.append(name if kind == "Measure" else f"{table}[{name}]")
-    return found
+    return [field.name for field in visual.fields(kind)]
 
 
-def kept_by(visual: dict, files: dict[str, pd.DataFrame]) -> dict[str, list]:
-    """The visual's own filters: one value, or all but blank."""
+def kept_by(visual: Visual, files: dict[str, pd.DataFrame]) -> dict[str, list]:
+    """What the visual's own filters of columns let through."""
     kept = {}
-    for each in visual.get("filterConfig", {}).get("filters", []):
-        column = each["field"]["Column"]
-        field = f"{column['Expression']['SourceRef']['Entity']}[{column['Property']}]"
-        (where,) = each["filter"]["Where"]
-        condition = where["Condition"]
-        wanted = condition.get("In") or condition["Not"]["Expression"]["In"]
-        ((literal,),) = wanted["Values"]
-        value = literal["Literal"]["Value"].strip("'")
-        assert ("In" in condition) != (value == "null")
-        kept[field] = [value] if "In" in condition else values_of(field, files)
+    for each in visual.filters:
+        field = field_of(each["field"])
+        if field.kind == "Measure" or "filter" not in each:
+            continue
+        values = pd.Series(values_of(field.name, files))
+        if each["type"] == "TopN":
+            measured = partial(aggregate, files, field.name)
+            where = first_of(each["filter"], values, measured)
+        else:
+            where = reduce(and_, (passes(one["Condition"], values) for one in each["filter"]["Where"]))
+        kept[field.name] = [*values[where]]
     return kept
+
+
+def aggregate(files: dict[str, pd.DataFrame], field: str, dax: str, value):
+    """What a field's values are ranked by: a measure, or an aggregate of a column of the same file."""
+    if dax.startswith("["):
+        return TRUTH[dax[1:-1]](Selection(files, {field: [value]}))
+    name, column = dax[:-1].split("(")
+    frame = next(frame for frame in files.values() if field in frame and column in frame)
+    return getattr(frame.loc[frame[field] == value, column], name.lower())()
 
 
 def values_of(field: str, files: dict[str, pd.DataFrame]) -> list:
@@ -301,27 +303,15 @@ def values_of(field: str, files: dict[str, pd.DataFrame]) -> list:
     return next([*frame[field].value_counts().index] for frame in files.values() if field in frame)
 
 
-def load_page(page: str) -> tuple[dict, list[dict], set[tuple[str, str]]]:
-    """Its slicers' columns by the slicer's name, its other visuals, and which of the first do not reach which."""
-    visuals = [
-        json.loads(path.read_text(encoding="utf-8")) for path in PAGES.glob(f"{page}/visuals/*/visual.json")
-    ]
-    visuals.sort(key=lambda visual: visual["name"])
-    slicers = {v["name"]: v for v in visuals if v["visual"]["visualType"] == "slicer"}
-    off = json.loads((PAGES / page / "page.json").read_text(encoding="utf-8")).get("visualInteractions", [])
-    apart = {(each["source"], each["target"]) for each in off if each["type"] == "NoFilter"}
-    return slicers, [v for v in visuals if v["name"] not in slicers and fields_of(v, "Measure")], apart
-
-
-def chosen_by(slicer: dict, files: dict[str, pd.DataFrame]) -> tuple[dict[str, list], dict[str, list]]:
+def chosen_by(slicer: Visual, files: dict[str, pd.DataFrame]) -> tuple[dict[str, list], dict[str, list]]:
     """One choice of a slicer: what it lets through in the model, and which rows it is of.
 
     A list of values, as a reader picks one. A range of days, from the second day of a month on: of rows that are
     months it is meant to keep this month.
     """
-    (field,) = fields_of(slicer, "Column")
+    (field,) = names(slicer, "Column")
     values = values_of(field, files)
-    if slicer["visual"]["objects"]["data"][0]["properties"]["mode"]["expr"]["Literal"]["Value"] == "'Between'":
+    if slicer.mode == "Between":
         days = sorted(values)
         start = days[len(days) // 2] + pd.Timedelta(days=1)
         return {field: [day for day in days if day >= start]}, {field: days[len(days) // 2 :]}
@@ -359,16 +349,17 @@ def both(*choices: dict[str, list]) -> dict[str, list]:
 
 def cases(page: str, files: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, dict[Column, list], Selection]]:
     """Where a page shows a figure: in words, the measure, the filters that reach it, and the rows it is of."""
-    slicers, visuals, apart = load_page(page)
-    for name, visual in product((None, *slicers), visuals):
-        reached = bool(name) and (name, visual["name"]) not in apart
-        passed, meant = chosen_by(slicers[name], files) if reached else ({}, {})
+    found = PAGES[page]
+    shown = [visual for visual in found.visuals if visual.fields("Measure")]
+    for slicer, visual in product((None, *found.slicers), shown):
+        reached = slicer and (slicer.name, visual.name) not in found.apart
+        passed, meant = chosen_by(slicer, files) if reached else ({}, {})
         own = kept_by(visual, files)
-        columns = [field for field in fields_of(visual, "Column") if field != "dim_customer[Customer]"]
+        columns = [field for field in names(visual, "Column") if field != "dim_customer[Customer]"]
         for cell in points(columns, Selection(files, both(own, meant))):
             filters = {split(field): values for field, values in both(own, passed, cell).items()}
-            for measure in fields_of(visual, "Measure"):
-                where = f"{name}, {visual['name']}, {cell}: {measure}"
+            for measure in names(visual, "Measure"):
+                where = f"{slicer and slicer.name}, {visual.name}, {cell}: {measure}"
                 yield where, measure, filters, Selection(files, both(own, meant, cell))
 
 
@@ -452,11 +443,8 @@ def test_a_country_that_moves_a_part_of_a_page_would_be_seen(folder):
 def test_no_slicer_cuts_a_month_in_two():
     """A range of days would leave out the month that it begins in, whose row is its first day."""
     for page in ORDER:
-        for slicer in load_page(page)[0].values():
-            assert slicer["visual"]["objects"]["data"][0]["properties"]["mode"]["expr"]["Literal"]["Value"] in (
-                "'Dropdown'",
-                "'Basic'",
-            ), slicer["name"]
+        for slicer in PAGES[page].slicers:
+            assert slicer.mode in ("Dropdown", "Basic"), slicer.name
 
 
 @pytest.mark.slow
