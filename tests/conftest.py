@@ -3,12 +3,15 @@
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from random import SystemRandom
 
 import hypothesis
 import pandas as pd
@@ -36,11 +39,25 @@ VARIABLES = tuple(field.name.upper() for field in dataclasses.fields(Settings))
 NO_SETTINGS = dict.fromkeys(VARIABLES, "") | {"WORKERS": "1"}  # starting processes takes seconds; goes before .env
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs all tests of the default shop, which is made once; else one runs a file's."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("shop" if "shop" in item.fixturenames else item.path.stem))
+# which tests use the fixtures shop, erratic and cdnow, which take a minute: one process runs them all
+SHOPS = tuple(f"tests/test_{name}" for name in ("pipeline", "contract", "docs", "drivers", "model_card", "powerbi",
+              "published", "reconcile", "slicers", "servers.py::test_a_server_gives_the_same_files"))  # fmt: skip
+APART = ("tests/test_layouts", "tests/test_memory")  # share nothing and take long: any process takes the next
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """One process runs all tests of the SHOPS; else one runs a file's, but for those APART. (Groups by mark are
+    no way: pytest 9.2 does not see those of pytest-xdist 3.8, which then shares out test by test.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(APART):
+                return nodeid
+            return "shops" if nodeid.startswith(SHOPS) else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
 
 
 def environment(data_dir: Path, **variables: str) -> dict[str, str]:
@@ -64,6 +81,19 @@ def run_all(data_dir: Path, *args: str, **variables: str) -> dict[str, str]:
         assert done.stderr == "", f"{script} warns: {done.stderr}"
         printed[script] = done.stdout
     return printed
+
+
+def free_ports(n: int) -> list[int]:
+    """Ports of this computer on which nobody listens, below those that the system gives to clients: who is killed
+    finds its own free again."""
+    with ExitStack() as stack:
+        found: list[int] = []
+        while len(found) < n:
+            port = SystemRandom().randrange(10_000, 32_000)
+            with suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+        return found
 
 
 def load_csv(path: Path) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -43,8 +44,11 @@ from pulse.mongod import embedded_mongod
 from pulse.scratch import PREFIX
 
 GENERATE, ANALYSE, CHURN = SCRIPTS
-KILLS = 20
+KILLS = 8  # of each kind
 CUSTOMERS = "1000"
+DAYS = ("2025-06-01", "2026-01-01")  # as_of of the CSV files that are there, and of those that are written
+WRITING_S = 0.5  # from the first CSV file to the last, and a little more
+LOADS = 10  # while another thread reads
 SHOP_ROWS = 3000  # documents in each collection of shop()
 
 
@@ -60,11 +64,17 @@ def summary(folder: Path) -> tuple:
 
 def mongod_of(script: subprocess.Popen) -> int | None:
     """The process id of the mongod that a script has started: its grandchild."""
-    for child in Path(f"/proc/{script.pid}/task/{script.pid}/children").read_text().split():
-        for grandchild in Path(f"/proc/{child}/task/{child}/children").read_text().split():
-            if "mongod" in Path(f"/proc/{grandchild}/comm").read_text():
-                return int(grandchild)
+    with suppress(OSError):  # one of them has ended just now
+        for child in Path(f"/proc/{script.pid}/task/{script.pid}/children").read_text().split():
+            for grandchild in Path(f"/proc/{child}/task/{child}/children").read_text().split():
+                if "mongod" in Path(f"/proc/{grandchild}/comm").read_text():
+                    return int(grandchild)
     return None
+
+
+def collection_files(folder: Path) -> set[str]:
+    """The names of the files of an embedded database's collections."""
+    return {path.name for path in (folder / "mongodb").glob("collection-*.wt")}
 
 
 @pytest.fixture(scope="module")
@@ -86,18 +96,24 @@ def test_a_kill_at_any_moment_of_a_load_leaves_the_old_data_or_the_new(loaded, v
     env = environment(folder)
     moment = random.Random(victim)
     before = "1" if summary(folder) == shops["1"] else "2"
-    started = time.monotonic()
-    assert run(GENERATE, "--customers", CUSTOMERS, "--seed", before, data_dir=folder).returncode == 0
-    whole = time.monotonic() - started
-    for _ in range(KILLS):
+    rest = None  # from its first new collection to its end
+    for _ in range(1 + KILLS):
         other = {"1": "2", "2": "1"}[before]
         command = [sys.executable, ROOT / GENERATE, "--customers", CUSTOMERS, "--seed", other]
-        pipe = subprocess.PIPE
+        pipe, old = subprocess.PIPE, collection_files(folder)
         with subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True) as script:
-            time.sleep(whole * moment.uniform(0.3, 1.0))
+            while collection_files(folder) <= old:
+                assert script.poll() is None
+                time.sleep(0.005)
+            if rest is None:  # the first one is not killed
+                began = time.monotonic()
+                script.wait()
+                rest = time.monotonic() - began
+            time.sleep(rest * moment.random())
             target = script.pid if victim == "script" else mongod_of(script)
             if target and script.poll() is None:
-                os.kill(target, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended just now
+                    os.kill(target, signal.SIGKILL)
             _, words = script.communicate(timeout=120)
         if victim == "mongod" and script.returncode:
             assert script.returncode == 2, words
@@ -210,17 +226,19 @@ def test_a_load_that_ends_in_every_try_to_read_stops_the_script_with_a_sentence(
 def test_a_load_that_ends_while_orders_are_read_gives_the_old_or_the_new(db, settings, capsys):
     """Another thread loads again and again; each reading must hold one load's customers and orders."""
     load_shop(db, settings, 0)
-    pause, ended = random.Random(5), threading.Event()
+    pause, has_read, ended = random.Random(5), threading.Event(), threading.Event()
 
     def keep_loading() -> None:
         try:
-            for n in range(1, 20):
-                time.sleep(pause.uniform(0.5, 1.5))
+            for n in range(1, LOADS + 1):
+                time.sleep(pause.uniform(0, 0.5))
                 load_shop(db, settings, n)
+                has_read.clear()  # a load ends in one try at most: TRIES are enough, however slow this computer is
+                has_read.wait(timeout=60)
         finally:
             ended.set()
 
-    loader = threading.Thread(target=keep_loading)
+    loader = threading.Thread(target=keep_loading, daemon=True)
     loader.start()
     seen = set()
     while not ended.is_set():
@@ -228,10 +246,11 @@ def test_a_load_that_ends_while_orders_are_read_gives_the_old_or_the_new(db, set
         assert len(customers) == len(orders) == SHOP_ROWS
         assert len({*customers, *orders}) == 1
         seen.add(customers[0])
+        has_read.set()
     loader.join()
     assert len(seen) > 3
     assert "trying again" in capsys.readouterr().out  # a load did end in a reading
-    assert read_both(db) == ([19] * SHOP_ROWS, [19] * SHOP_ROWS)
+    assert read_both(db) == ([LOADS] * SHOP_ROWS, [LOADS] * SHOP_ROWS)
 
 
 # --- files half written, a full disk ---
@@ -242,15 +261,33 @@ def csvs(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.csv")}
 
 
+def writing(state: dict[str, bytes]) -> bytes:
+    """What runs.csv holds while these files are written."""
+    return state["runs.csv"].replace(b",complete\n", b",writing\n")
+
+
 def assert_old_or_new(found: dict[str, bytes], old: dict[str, bytes], new: dict[str, bytes]) -> str:
     """Each CSV is whole, and runs.csv tells whether all are of one run; returns the state it gives."""
     assert found.keys() == old.keys() == new.keys()
     for name in found.keys() - {"runs.csv"}:
         assert found[name] in (old[name], new[name]), name
-    if found["runs.csv"] in [each["runs.csv"].replace(b",complete\n", b",writing\n") for each in (old, new)]:
+    if found["runs.csv"] in (writing(old), writing(new)):
         return "writing"
     assert found in (old, new)
     return "complete"
+
+
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory) -> Iterator[tuple[str, Path, dict[str, bytes], dict[str, bytes]]]:
+    """A shop's address, a folder with its files as of the first of DAYS, and the CSV files of each day."""
+    place = tmp_path_factory.mktemp("analysed")
+    folders = [place / as_of for as_of in DAYS]
+    with embedded_mongod(place / "mongodb") as uri:
+        assert run(GENERATE, "--customers", CUSTOMERS, data_dir=place, MONGO_URI=uri).returncode == 0
+        for as_of, folder in zip(DAYS, folders, strict=True):
+            done = run(ANALYSE, "--as-of", as_of, data_dir=folder, MONGO_URI=uri)
+            assert done.returncode == 0, done.stderr
+        yield uri, folders[0], *map(csvs, folders)
 
 
 @pytest.fixture(params=["a limit", "a volume"])
@@ -287,33 +324,26 @@ def small_disk(request, tmp_path) -> Iterator[tuple[Path, Callable]]:
     [("a limit", (1_000, 100_000, 600_000)), ("a volume", (10_000, 100_000, 1_000_000))],
     indirect=["small_disk"],
 )
-def test_a_disk_that_is_full_leaves_each_csv_old_or_new(small_disk, sizes, tmp_path):
+def test_a_disk_that_is_full_leaves_each_csv_old_or_new(small_disk, sizes, analysed):
     """It is full before any file is written, where what exceeds memory is kept, or with a file half written."""
     folder, fill = small_disk
-    place = tmp_path / "elsewhere"
-    assert run(GENERATE, "--customers", CUSTOMERS, data_dir=place).returncode == 0
-    with embedded_mongod(place / "mongodb") as uri:
-        states = []
-        for data_dir, as_of in ((place, "2026-01-01"), (folder, "2025-06-01")):
-            done = run(ANALYSE, "--as-of", as_of, data_dir=data_dir, MONGO_URI=uri)
-            assert done.returncode == 0, done.stderr
-            states.append(csvs(data_dir))
-        new, old = states
-        half_written = []
-        for size in sizes:
-            (folder / "filler").unlink(missing_ok=True)
-            env = environment(folder, MONGO_URI=uri)
-            command = [sys.executable, ROOT / ANALYSE]
-            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, **fill(size))
-            assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-            half_written.append(bool(re.search(r"\((File too large|No space left on device)\)", done.stderr)))
-            assert half_written[-1] or f"The disk of {folder} is full: what exceeds memory" in done.stderr
-            assert_old_or_new(csvs(folder), old, new)
-            assert not [*folder.rglob("*.tmp"), *folder.glob(f"{PREFIX}*")]
-        assert half_written == [False, False, True]
+    uri, before, old, new = analysed
+    shutil.copytree(before, folder, dirs_exist_ok=True)
+    half_written = []
+    for size in sizes:
         (folder / "filler").unlink(missing_ok=True)
-        assert run(ANALYSE, data_dir=folder, MONGO_URI=uri).returncode == 0
-        assert csvs(folder) == new
+        env = environment(folder, MONGO_URI=uri)
+        command = [sys.executable, ROOT / ANALYSE]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, **fill(size))
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        half_written.append(bool(re.search(r"\((File too large|No space left on device)\)", done.stderr)))
+        assert half_written[-1] or f"The disk of {folder} is full: what exceeds memory" in done.stderr
+        assert_old_or_new(csvs(folder), old, new)
+        assert not [*folder.rglob("*.tmp"), *folder.glob(f"{PREFIX}*")]
+    assert half_written == [False, False, True]
+    (folder / "filler").unlink(missing_ok=True)
+    assert run(ANALYSE, data_dir=folder, MONGO_URI=uri).returncode == 0
+    assert csvs(folder) == new
 
 
 @pytest.mark.slow
@@ -335,27 +365,24 @@ def test_a_disk_that_is_full_leaves_the_loaded_orders(small_disk):
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_moment_of_writing_leaves_each_csv_old_or_new(tmp_path):
-    folder = tmp_path / "data"
-    assert run(GENERATE, "--customers", CUSTOMERS, data_dir=folder).returncode == 0
-    states = {}
-    for as_of in ("2025-06-01", "2026-01-01"):
-        started = time.monotonic()
-        assert run(ANALYSE, "--as-of", as_of, data_dir=folder).returncode == 0
-        whole = time.monotonic() - started
-        states[as_of] = csvs(folder)
+def test_a_kill_at_any_moment_of_writing_leaves_each_csv_old_or_new(analysed, tmp_path):
+    """Killed so long after the first file says that others follow; they take WRITING_S."""
+    uri, before, *states = analysed
+    folder = shutil.copytree(before, tmp_path / "data")
+    env = environment(folder, MONGO_URI=uri)
     moment, unfinished = random.Random(4), 0
     for n in range(KILLS):
-        as_of = list(states)[n % 2]
-        command = [sys.executable, ROOT / ANALYSE, "--as-of", as_of]
-        env = environment(folder)
+        old, new = states if n % 2 == 0 else reversed(states)
+        command = [sys.executable, ROOT / ANALYSE, "--as-of", DAYS[(n + 1) % 2]]
         with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) as script:
-            time.sleep(whole * moment.uniform(0.6, 1.0))
+            while (folder / "runs.csv").read_bytes() != writing(new):
+                assert script.poll() is None
+                time.sleep(0.002)
+            time.sleep(moment.uniform(0, WRITING_S))
             script.kill()
-        old, new = states[list(states)[1 - n % 2]], states[as_of]
         unfinished += assert_old_or_new(csvs(folder), old, new) == "writing"
-    assert run(ANALYSE, data_dir=folder).returncode == 0
-    assert csvs(folder) == states["2026-01-01"]
+    assert run(ANALYSE, data_dir=folder, MONGO_URI=uri).returncode == 0
+    assert csvs(folder) == states[1]
     assert not list(folder.glob(f"{PREFIX}*"))  # what the killed ones left
     assert unfinished > 0
 

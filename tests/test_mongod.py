@@ -22,7 +22,7 @@ from pulse.database import database
 from pulse.mongod import CLOSING_TIMEOUT_S, choose_endpoint, embedded_mongod, find_mongod, start, stop
 
 GENERATE, ANALYSE, CHURN = SCRIPTS
-PATIENCE_S = 15  # how long a mongod may take to end, on a busy computer
+PATIENCE_S = 30  # how long a mongod may take to end, on a busy computer
 
 HOLD = """
 import sys, time
@@ -319,7 +319,7 @@ def test_what_does_not_end_is_killed_after_30_seconds(tmp_path):
     assert wait_until(lambda: len(processes_of(tmp_path)) == 3)  # it, its watchdog and who waits for the pipe
     began = time.monotonic()
     stop(process)
-    assert CLOSING_TIMEOUT_S <= time.monotonic() - began < CLOSING_TIMEOUT_S + 2
+    assert CLOSING_TIMEOUT_S <= time.monotonic() - began < CLOSING_TIMEOUT_S + 5
     assert processes_of(tmp_path) == []
 
 
