@@ -137,7 +137,7 @@ def main() -> None:
         "churn_calibration": evaluation.calibration(learned.test["churned"].to_numpy(), scored, scored).round(6),
         "churn_coefficients": coefficients(learned.latest.churn, learned.all_rows),
         "churn_profit_curve": profit_curve(contacts, places),
-        "campaign": pd.DataFrame([CAMPAIGN]).drop(columns="places"),
+        "campaign": pd.DataFrame([CAMPAIGN._replace(places=places)]),
         "revenue_forecast": learned.forecast,
         "customer_value": value,
     }

@@ -252,7 +252,7 @@ def draw_drivers(drivers: pd.DataFrame) -> "Figure":
     figure, panels = new_figure(title, (12, 5.6), ncols=3)
     for axes, (name, revenue) in zip(panels, sums.items(), strict=True):
         axes.barh(revenue.index[:9], revenue[:9], color=BLUE)
-        axes.invert_yaxis()
+        axes.set_ylim(min(max(map(len, sums.values())), 9) - 0.4, -0.6)  # bars of one thickness, the first on top
         axes.xaxis.set_major_formatter(format_amount)
         axes.set(title=f"By {name}" + (f", the first 9 of {len(revenue)}" if len(revenue) > 9 else ""))
     span = " to ".join(pd.Timestamp(month).strftime("%B %Y") for month in (months[0], months[-1]))

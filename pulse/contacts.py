@@ -55,10 +55,12 @@ def contact_list(
     `predictions` has churn_probability, if_staying, expected_revenue, segment, risk_band, main_reason and
     second_reason, `current` the customers' features. At risk is what churn is expected to cost: its
     probability times what the customer would spend by staying; 0 for who is GONE. To contact are those whose
-    contact_profit is above 0, or nobody, where the model cannot rank customers.
+    contact_profit is above 0, or nobody, where the model cannot rank customers. Amounts are those of the
+    rounded columns, so that whoever has the file can work them out, for other costs too.
     """
-    churning = predictions["churn_probability"]
-    lost = predictions["if_staying"].where(predictions["risk_band"] != GONE, 0)
+    churning = predictions["churn_probability"].round(6)
+    staying = predictions["if_staying"].round(campaign.places)
+    lost = staying.where(predictions["risk_band"] != GONE, 0)
     saved = (campaign.margin * lost - campaign.offer_cost).where(lost > 0, 0)
     profit = (
         churning * campaign.success_rate * saved - (1 - churning) * campaign.offer_cost - campaign.contact_cost
@@ -67,9 +69,9 @@ def contact_list(
         "customer_id": current.index,
         "as_of": current["cutoff"],
         "segment": predictions["segment"],
-        "churn_probability": churning.round(6),
+        "churn_probability": churning,
         "risk_band": predictions["risk_band"],
-        "revenue_if_staying": predictions["if_staying"].round(campaign.places),
+        "revenue_if_staying": staying,
         "expected_revenue": predictions["expected_revenue"],
         "revenue_at_risk": (churning * lost).round(campaign.places),
         "contact_profit": profit.round(campaign.places),

@@ -25,7 +25,7 @@ COMPARE = {"=": operator.eq, "<>": operator.ne, ">": operator.gt, "<": operator.
 COMPARE |= {"<=": operator.le, "==": operator.eq}
 LEVELS = [{"||"}, {"&&"}, set(COMPARE), {"&"}, {"+", "-"}, {"*"}]  # loosest first
 NUMBER_FORMAT = re.compile(r"([-+]?)(#,##)?0(\.0+)?(%?)")
-DAY_FORMATS = {"mmm yyyy": "%b %Y", "yyyy-mm-dd": "%Y-%m-%d"}
+DAY_FORMATS = {"mmm": "%b", "mmm yyyy": "%b %Y", "yyyy-mm-dd": "%Y-%m-%d"}
 ZERO = {"text": "", "date": pd.Timestamp("1899-12-30"), "number": 0}
 Column = tuple[str, str]
 Context = dict[Column, pd.Series]  # by column: which rows of its table pass
@@ -136,11 +136,19 @@ def written(value, form: str) -> str:
 
 
 def rounded_to(value, places: int):
-    """ROUND: half away from 0."""
+    """ROUND: half away from 0; of rows, each by itself."""
+    if isinstance(value, pd.Series):
+        return value.map(lambda each: rounded_to(each, places))
     if kind(value) != "number" or is_blank(value):
         raise NotImplementedError(f"ROUND of {value}")
     exact = Decimal(f"{value:.15g}")
     return float(exact.quantize(Decimal(f"1e{-places}"), ROUND_HALF_UP))
+
+
+def logarithm(value, base):
+    if is_blank(value) or value <= 0:
+        raise NotImplementedError(f"LOG of {value}")
+    return np.log(value) / np.log(base)
 
 
 def divide(a, b, otherwise=None):
@@ -169,7 +177,6 @@ AGGREGATES: dict[str, Callable] = {  # of a column's visible values
     "COUNT": lambda values: values.count() or None,
     "DISTINCTCOUNT": lambda values: values.nunique(dropna=False) or None,
     "HASONEVALUE": lambda values: values.nunique(dropna=False) == 1,
-    "SELECTEDVALUE": lambda values: values.iloc[0] if values.nunique(dropna=False) == 1 else None,
 }
 SCALARS: dict[str, Callable] = {
     "DIVIDE": divide,
@@ -180,6 +187,7 @@ SCALARS: dict[str, Callable] = {
     "BLANK": lambda: None,
     "EDATE": edate,
     "FORMAT": written,
+    "LOG": logarithm,
     "ROUND": rounded_to,
     "YEAR": lambda day: day.dt.year if isinstance(day, pd.Series) else day.year,
     "MONTH": lambda day: day.dt.month if isinstance(day, pd.Series) else day.month,
@@ -263,6 +271,12 @@ class Parser:
         return self.rest[-1][1] if self.rest else ""
 
     def whole(self) -> Callable:
+        found = self.expression()
+        if self.rest:
+            raise NotImplementedError(f"not understood from {self.peek()} in {self.dax}")
+        return found
+
+    def expression(self) -> Callable:
         """VAR name = expression ... RETURN expression, or an expression alone."""
         variables = []
         while self.peek() == "VAR":
@@ -273,8 +287,6 @@ class Parser:
         if variables:
             self.next("RETURN")
         last = self.level(0)
-        if self.rest:
-            raise NotImplementedError(f"not understood from {self.peek()} in {self.dax}")
 
         def run(model, context, row, known):
             for name, expression in variables:
@@ -323,6 +335,7 @@ class Parser:
         """An aggregate of a column, or a function of values."""
         if name in AGGREGATES:
             column = self.column()
+            self.next(")")
             return lambda model, context, row, known: scalar(AGGREGATES[name](model.values(column, context)))
         if name not in SCALARS:
             raise NotImplementedError(f"{name} in {self.dax}")
@@ -349,6 +362,7 @@ class Parser:
 
     def related_(self, _: str) -> Callable:
         column = self.column()
+        self.next(")")
         return lambda model, context, row, known: model.related(row, column)
 
     def countrows_(self, _: str) -> Callable:
@@ -360,13 +374,38 @@ class Parser:
         """SUMX and MINX: BLANK in a row counts as none."""
         rows = self.table()
         self.next(",")
-        inner = self.level(0)
+        inner = self.expression()
         self.next(")")
         return lambda model, context, row, known: overall(
             name, [inner(model, context, each, known) for each in rows(model, context, row, known)]
         )
 
     minx_ = sumx_
+
+    def rankx_(self, _: str) -> Callable:
+        """RANKX: how many rows say more than the value, and 1."""
+        rows = self.table()
+        self.next(",")
+        inner, value = self.arguments()
+
+        def run(model, context, row, known):
+            (found,) = rows(model, context, row, known)
+            mine = filled(value(model, context, row, known), 0)
+            return 1 + (filled(inner(model, context, found, known), 0) > mine).sum()
+
+        return run
+
+    def selectedvalue_(self, _: str) -> Callable:
+        """SELECTEDVALUE: the one value; of several or none the second argument, or BLANK."""
+        column = self.column()
+        (otherwise,) = self.arguments() if self.next(",", ")") == "," else (lambda *at: None,)
+
+        def run(model, context, row, known):
+            values = model.values(column, context)
+            one = values.nunique(dropna=False) == 1
+            return scalar(values.iloc[0]) if one else otherwise(model, context, row, known)
+
+        return run
 
     def arguments(self) -> list[Callable]:
         """Expressions up to the closing bracket."""
@@ -379,24 +418,25 @@ class Parser:
         return found
 
     def column(self) -> Column:
-        """A column, and the closing bracket."""
         what, text = self.rest.pop()
         if what != "column":
             raise NotImplementedError(f"{text} where a column belongs in {self.dax}")
-        self.next(")")
         return split(text)
 
     def table(self) -> Callable:
-        """A table, FILTER of one, or VALUES of a column: to row contexts."""
+        """A table, FILTER or CALCULATETABLE of one, or VALUES of a column: to row contexts."""
         name = self.next()
         if self.peek() != "(":
             return lambda model, context, row, known: [Rows(name, model.visible(name, context))]
         self.next("(")
         if name == "VALUES":
             column = self.column()
+            self.next(")")
             return lambda model, context, row, known: [
                 Each(column, scalar(value)) for value in model.values(column, context).unique()
             ]
+        if name == "CALCULATETABLE":
+            return self.calculated(self.table())
         if name != "FILTER":
             raise NotImplementedError(f"{name} in {self.dax}")
         rows = self.table()
@@ -412,8 +452,10 @@ class Parser:
         return kept
 
     def calculate_(self, _: str) -> Callable:
+        return self.calculated(self.level(0))
+
+    def calculated(self, inner: Callable) -> Callable:
         """CALCULATE: filters are read in the context from outside; what is removed goes first."""
-        inner = self.level(0)
         removed: list[str] = []
         filters: list[tuple[Column, Callable, bool]] = []
         while self.next(",", ")") == ",":

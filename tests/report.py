@@ -1,21 +1,44 @@
 """The report of powerbi/, read from its PBIR: pages in order, what each visual shows, and what it looks like."""
 
 import json
-import re
 from collections.abc import Callable
-from decimal import ROUND_HALF_UP, Decimal
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 from conftest import ROOT
-from dax import Model, split
+from dax import Column, split
 from star import objects
 
 REPORT = ROOT / "powerbi" / "ECommercePulse.Report"
 AGGREGATES = ["SUM", "AVERAGE", "DISTINCTCOUNT", "MIN", "MAX", "COUNT"]  # by PBIR's number
 COMPARISONS = ["__eq__", "__gt__", "__ge__", "__lt__", "__le__"]  # by PBIR's number
+SIZES: dict[str, tuple[str, tuple[str, ...], float]] = {
+    # formatting object: its property, the theme's text classes in order, and points where none says it;
+    # after the classes in "Text classes" of https://learn.microsoft.com/power-bi/create-reports/report-themes-create-custom
+    "title": ("fontSize", ("largeTitle",), 14),
+    "subTitle": ("fontSize", (), 12),
+    "value": ("fontSize", ("callout",), 45),
+    "label": ("fontSize", ("label",), 10),
+    "referenceLabelTitle": ("titleFontSize", ("label",), 10),
+    "referenceLabelValue": ("valueFontSize", ("label",), 10),
+    "referenceLabelDetail": ("detailFontSize", ("label",), 10),
+    "header": ("textSize", ("title",), 12),
+    "items": ("textSize", ("label",), 10),
+    "columnHeaders": ("fontSize", ("label",), 10),
+    "rowHeaders": ("fontSize", ("label",), 10),
+    "values": ("fontSize", ("label",), 10),
+    "total": ("fontSize", ("boldLabel", "label"), 10),
+    "categoryAxis": ("fontSize", ("lightLabel", "label"), 10),
+    "valueAxis": ("fontSize", ("smallLightLabel",), 9),
+    "labels": ("fontSize", ("smallLightLabel",), 9),
+    "legend": ("fontSize", ("lightLabel", "label"), 10),
+    "text": ("fontSize", ("lightLabel", "label"), 10),
+}
+CONTAINER = {"title", "subTitle", "padding", "border", "background", "divider", "spacing"}
+known = cache(objects)
 
 
 class Field(NamedTuple):
@@ -34,7 +57,18 @@ class Field(NamedTuple):
     def lines(self) -> str:
         """Its properties in the model's TMDL."""
         table, name = split(self.name) if self.kind == "Column" else ("_Measures", self.name)
-        return objects(table, self.kind.lower())[name].lines
+        return known(table, self.kind.lower())[name].lines
+
+
+class Filter(NamedTuple):
+    """What is filtered, in which way (Categorical, Advanced, TopN ...), and the query that says it."""
+
+    field: Field
+    way: str
+    query: dict
+
+
+Chosen = dict[Column, list]  # by column: the values that may pass
 
 
 class Visual:
@@ -48,7 +82,7 @@ class Visual:
         self.kind: str = self.body.get("visualType", "")
         self.objects = self.body.get("objects", {})
         self.container = self.body.get("visualContainerObjects", {})
-        self.filters: list[dict] = self.json.get("filterConfig", {}).get("filters", [])
+        self.filters = filters_of(self.json)
         self.themes = themes
 
     @property
@@ -96,6 +130,14 @@ class Visual:
         """A property of its container: title, subTitle, padding, border ..."""
         return self.says(thing, name, otherwise, container=True)
 
+    def points(self, thing: str, selector: str | None = "default") -> float:
+        """The size of a text."""
+        name, classes, otherwise = SIZES[thing]
+        found = self.says(thing, name, None, selector, thing in CONTAINER)
+        for theme, each in product(self.themes, classes):
+            found = found or theme.get("textClasses", {}).get(each, {}).get("fontSize")
+        return float(found or otherwise)
+
     @property
     def mode(self) -> str:
         """How a slicer is used."""
@@ -115,37 +157,52 @@ class Page(NamedTuple):
         return self.json["width"], self.json["height"]
 
     @property
+    def is_hidden(self) -> bool:
+        return self.json.get("visibility") == "HiddenInViewMode"
+
+    @property
+    def seen(self) -> list[Visual]:
+        return [visual for visual in self.visuals if not visual.json.get("isHidden")]
+
+    @property
     def slicers(self) -> list[Visual]:
         return [each for each in self.visuals if "licer" in each.kind]
 
+    @property
+    def filters(self) -> list[Filter]:
+        return filters_of(self.json)
+
 
 class Report(NamedTuple):
-    """Pages in order, and the themes: the report's own, then the one below it."""
+    """Pages in order, the report's own theme and the one below it, and the filters of all pages."""
 
     pages: list[Page]
     themes: list[dict]
+    filters: list[Filter]
 
 
 def read_report(folder: Path = REPORT) -> Report:
     place = folder / "definition"
-    declared = read_json(place / "report.json").get("themeCollection", {})
-    names = [
-        declared[theme]["name"].removesuffix(".json")
-        for theme in ("customTheme", "baseTheme")
-        if theme in declared
-    ]
-    found = {path.stem: path for path in (folder / "StaticResources").rglob("*.json")}
-    themes = [read_json(found[name]) for name in names if name in found]
+    report = read_json(place / "report.json")
+    declared = report.get("themeCollection", {})
+    names = [declared[each]["name"] for each in ("customTheme", "baseTheme") if each in declared]
+    files = {path.stem: path for path in (folder / "StaticResources").rglob("*.json")}
+    themes = [read_json(files[name]) for name in (n.removesuffix(".json") for n in names) if name in files]
     order = read_json(place / "pages" / "pages.json")["pageOrder"]
-    return Report([read_page(place / "pages" / name, themes) for name in order], themes)
+    return Report([read_page(place / "pages" / name, themes) for name in order], themes, filters_of(report))
 
 
 def read_page(folder: Path, themes: list[dict]) -> Page:
     visuals = [Visual(path, themes) for path in sorted(folder.glob("visuals/*/visual.json"))]
+    groups = {visual.name: visual.at for visual in visuals if not visual.kind}
+    for visual in visuals:
+        if group := groups.get(visual.json.get("parentGroupName", "")):  # places within it are from its corner
+            visual.at = visual.at | {"x": visual.left + group["x"], "y": visual.top + group["y"]}
     page = read_json(folder / "page.json")
     off = page.get("visualInteractions", [])
     apart = {(each["source"], each["target"]) for each in off if each["type"] == "NoFilter"}
-    return Page(folder.name, page, sorted(visuals, key=lambda visual: visual.at.get("z", 0)), apart)
+    ordered = sorted((each for each in visuals if each.kind), key=lambda visual: visual.at.get("z", 0))
+    return Page(folder.name, page, ordered, apart)
 
 
 def read_json(path: Path) -> dict:
@@ -215,7 +272,8 @@ def passes(condition: dict, values: pd.Series) -> pd.Series:
         left, right = passes(what["Left"], values), passes(what["Right"], values)
         return left & right if how == "And" else left | right
     if how == "In":
-        return values.isin([value_of(each) for (each,) in what["Values"]])
+        wanted = [value_of(each) for (each,) in what["Values"]]
+        return values.isin([each for each in wanted if each is not None]) | (values.isna() & (None in wanted))
     if how != "Comparison":
         raise NotImplementedError(f"a filter by {how}")
     other = value_of(what["Right"])
@@ -224,14 +282,13 @@ def passes(condition: dict, values: pd.Series) -> pd.Series:
     return getattr(values, COMPARISONS[what["ComparisonKind"]])(other).fillna(False).astype(bool)
 
 
-def first_of(filter_: dict, values: pd.Series, measured: Callable[[str, object], object]) -> pd.Series:
+def first_of(query: dict, values: pd.Series, measured: Callable[[str, object], object]) -> pd.Series:
     """Which of a column's values are among the first or last so many, by an aggregate or a measure."""
-    query = next(each["Expression"]["Subquery"]["Query"] for each in filter_["From"] if "Expression" in each)
-    (order,) = query["OrderBy"]
-    tables = {each["Name"]: each["Entity"] for each in query["From"]}
-    dax = dax_of(order["Expression"], tables)
+    within = next(each["Expression"]["Subquery"]["Query"] for each in query["From"] if "Expression" in each)
+    (order,) = within["OrderBy"]
+    dax = dax_of(order["Expression"], {each["Name"]: each["Entity"] for each in within["From"]})
     by = pd.Series([measured(dax, value) for value in values], values.index).dropna()
-    kept = by.sort_values(ascending=order["Direction"] == 1, kind="stable").head(query["Top"])
+    kept = by.sort_values(ascending=order["Direction"] == 1, kind="stable").head(within["Top"])
     return pd.Series(values.index.isin(kept.index), values.index)
 
 
@@ -245,81 +302,7 @@ def dax_of(node: dict, tables: dict[str, str]) -> str:
     return f"{AGGREGATES[node['Aggregation']['Function']]}({table}[{column['Property']}])"
 
 
-def kept_by(filters: list[dict], model: Model, chosen: dict[tuple[str, str], list]) -> dict[tuple[str, str], list]:
-    """What filters of columns let through, beside what is chosen; those of measures are for each cell."""
-    kept: dict[tuple[str, str], list] = {}
-    for each in filters:
-        field = field_of(each["field"])
-        if field.kind == "Measure" or "filter" not in each:
-            continue
-        column = split(field.name)
-        values = pd.Series(model.tables[column[0]][column[1]].unique())
-        if each.get("type") == "TopN":
-            where = first_of(each["filter"], values, lambda dax, v: model.value(dax, chosen | {column: [v]}))  # noqa: B023
-        else:
-            where = pd.Series(True, values.index)
-            for condition in each["filter"]["Where"]:
-                where &= passes(condition["Condition"], values)
-        kept[column] = [value for value in values[where] if value in kept.get(column, [value])]
-    return kept
-
-
-# --- text ---
-
-
-def written(value, form: str) -> str:
-    """A figure or a day by the format string of its field."""
-    if value is None or pd.isna(value):
-        return ""
-    if isinstance(value, pd.Timestamp):
-        return day_written(value, form)
-    if isinstance(value, str | bool):
-        return str(value)
-    parts = (form or "0.##########").split(";")
-    part = parts[2] if len(parts) > 2 and not value else parts[1] if len(parts) > 1 and value < 0 else parts[0]
-    value = abs(value) if part != parts[0] else value
-    return number_written(value, part)
-
-
-def number_written(value: float, form: str) -> str:
-    """#,##0.00, 0.0%, with texts before and after."""
-    before, digits, after = re.fullmatch(r'((?:"[^"]*"|\\.|[^#0"\\])*)([#0,.]*)(.*)', form).groups()
-    if "%" in before + after:
-        value *= 100
-    decimals = digits.partition(".")[2]
-    exact = Decimal(str(abs(value))).quantize(Decimal(1).scaleb(-len(decimals)), ROUND_HALF_UP)  # half goes up
-    text = f"{exact:{',' if ',' in digits else ''}f}"
-    for _ in range(decimals.count("#")):
-        text = text.removesuffix("0")
-    sign = "-" if value < 0 and float(text.replace(",", "")) else ""
-    return sign + plain(before) + text.rstrip(".") + plain(after)
-
-
-def plain(text: str) -> str:
-    return re.sub(r'"([^"]*)"|\\(.)', r"\1\2", text)
-
-
-def day_written(day: pd.Timestamp, form: str) -> str:
-    """yyyy-mm, d mmm yyyy and the like."""
-    codes = {
-        "yyyy": "%Y",
-        "yy": "%y",
-        "mmmm": "%B",
-        "mmm": "%b",
-        "mm": "%m",
-        "dddd": "%A",
-        "ddd": "%a",
-        "dd": "%d",
-    }
-    codes |= {"m": str(day.month), "d": str(day.day)}
-    if not re.search("[ymd]", form, flags=re.IGNORECASE) or form in ("General Date", "Short Date"):
-        form = "yyyy-mm-dd"
-    return day.strftime(re.sub(r"(y+|m+|d+)", lambda found: codes[found[0].lower()], form, flags=re.IGNORECASE))
-
-
-def form_of(field: Field, model: Model, filters: dict[tuple[str, str], list]) -> str:
-    """A field's format string; one by DAX, where these values are chosen."""
-    if found := re.search(r"^\t\tformatString: (.+)$", field.lines, flags=re.MULTILINE):
-        return found[1].strip('"')
-    found = re.search(r"formatStringDefinition = (.+)", field.lines)
-    return model.value(found[1], filters) if found else ""
+def filters_of(node: dict) -> list[Filter]:
+    """The filters of a report, a page or a visual that say something."""
+    filters = node.get("filterConfig", {}).get("filters", [])
+    return [Filter(field_of(each["field"]), each["type"], each["filter"]) for each in filters if "filter" in each]

@@ -80,6 +80,16 @@ def customers(folder: Path) -> pd.DataFrame:
     return frame
 
 
+def what_if(folder: Path, table: str) -> pd.DataFrame:
+    """The values to try: multiples of what campaign.csv has of a cost, usual ones beside it of a rate."""
+    own = read(folder, table, "campaign")
+    (column,) = own
+    steps = [float(step) for step in re.search(r"Steps = \{(.+)\}", TMDL[table])[1].split(", ")]
+    is_cost = "cost * step" in TMDL[table]
+    values = {step * cost for cost in own[column] for step in steps} if is_cost else {*steps, *own[column]}
+    return pd.DataFrame({column: sorted(values if len(own) else [])}, dtype=float)
+
+
 def frames(folder: Path) -> dict[str, pd.DataFrame]:
     """Each table by the names of its query's columns."""
     found = {"_Measures": pd.DataFrame({"none": pd.Series(dtype="str")}), "dim_customer": customers(folder)}
@@ -101,9 +111,13 @@ def frames(folder: Path) -> dict[str, pd.DataFrame]:
         [read(folder, "fact_months", "customer_months"), guests][: 1 + (len(guests) > 0)]
     )
     for table, tmdl in TMDL.items():
-        if table not in found:
+        if table.startswith("what_if_"):
+            found[table] = what_if(folder, table)
+        elif table not in found:
             ((file, _, _),) = READ.findall(tmdl)
             found[table] = read(folder, table, file)
+    for name in ("model", "metric"):
+        found["fact_metrics"][name] = found["fact_metrics"][name].str.replace("_", " ")
     return found
 
 

@@ -48,7 +48,7 @@ def test_the_list_by_hand(churn, today, models):
     np.testing.assert_allclose(listed["churn_probability"], p, atol=1e-6)
     assert (listed.loc[gone, "revenue_at_risk"] == 0).all()
     np.testing.assert_allclose(listed["revenue_if_staying"], value, atol=0.006)
-    np.testing.assert_allclose(listed["revenue_at_risk"], (p * value).where(~gone, 0), atol=0.006)
+    np.testing.assert_allclose(listed["revenue_at_risk"], (p * value).where(~gone, 0), atol=0.011)
     np.testing.assert_allclose(listed["expected_revenue"], (1 - p) * value, atol=0.006)
     won = (p * 0.5 * (0.2 * value - 10)).where(~gone, 0)
     np.testing.assert_allclose(listed["contact_profit"], won - (1 - p) * 10 - 2, atol=0.006)
@@ -89,6 +89,16 @@ def test_amounts_have_the_decimals_of_the_currency(churn, today, models, places)
     amounts = amounts.assign(profit=profit_curve(listed, places)["expected_profit"])
     assert (amounts.round(places) - amounts).abs().max().max() == 0
     assert ((amounts.round(max(places - 1, 0)) != amounts).any() | (places == 0)).all()
+
+
+def test_whoever_has_the_file_can_work_the_profit_out(churn, today, models):
+    """From the columns as they are written: the report does so for other costs."""
+    told = churn.predict(models, today).assign(risk_band="high", if_staying=123456.789, **NO_REASONS)
+    listed = contact_list(told, today, Campaign(1, 5, 0.1, 0.4, places=1), can_rank=True)
+    p, value = listed["churn_probability"], listed["revenue_if_staying"]
+    assert (value == 123456.8).all()
+    assert (listed["contact_profit"] == (p * 0.1 * (0.4 * value - 5) - (1 - p) * 5 - 1).round(1)).all()
+    assert (listed["revenue_at_risk"] == (p * value).round(1)).all()
 
 
 def test_the_profit_curve_by_hand():

@@ -113,9 +113,7 @@ def test_a_heading_alone_gets_its_table_and_what_stands_around_it_stays():
         "# Title\n\n## Words\n\n| word | meaning |\n| --- | --- |\n| a | b |\n\n{}\n**Grid.** Text:\n\n| | F 1 |\n"
     )
     whole = around.format(draw_section("campaign"))
-    assert (
-        "| `margin` | What is left of a unit of revenue once the goods are paid | share | |\n\n**Grid.**" in whole
-    )
+    assert "| `places` | Decimals of an amount in the orders' currency | number | |\n\n**Grid.**" in whole
     assert renew_dictionary("## campaign.csv\n\n## Words\n") == f"{draw_section('campaign')}\n## Words\n"
     assert renew_dictionary(whole) == whole
     assert renew_dictionary(whole.replace("goods", "wares").replace("Grain: one row", "Old")) == whole

@@ -81,6 +81,12 @@ def model() -> Model:
         ("SELECTEDVALUE(Product[color])", None),
         ('CALCULATE(SELECTEDVALUE(Product[color]), Product[key] = "P1")', "Red"),
         ("HASONEVALUE(Product[color])", False),
+        # the second argument stands for several values, and for none
+        ('SELECTEDVALUE(Product[color], "several")', "several"),
+        ('CALCULATE(SELECTEDVALUE(Product[color], "none"), Product[key] = "P4")', "none"),
+        ('CALCULATE(SELECTEDVALUE(Product[color], "several"), Product[key] = "P1")', "Red"),
+        # https://learn.microsoft.com/en-us/dax/log-function-dax: its example
+        ("LOG(100, 10)", 2),
         # https://learn.microsoft.com/en-us/dax/sumx-function-dax: an expression for each row of a table
         ("SUMX(Sales, Sales[amount] * Sales[discount])", 8),
         ("SUMX(FILTER(Sales, Sales[amount] > 1 && ISBLANK(Sales[discount])), Sales[amount])", 6),
@@ -96,9 +102,20 @@ def model() -> Model:
         ("ROUND(2.149, 1)", 2.1),
         ("ROUND(-1.15, 1)", -1.2),
         ("ROUND(21.5, -1)", 20),
+        ("SUMX(Sales, ROUND(Sales[amount] * 2.15, 1))", 2.2 + 4.3 + 8.6 + 17.2),
+        # https://learn.microsoft.com/en-us/dax/var-dax: wherever an expression can stand, of the row that it is in
+        ("SUMX(Sales, VAR twice = 2 * Sales[amount] RETURN IF(twice > 4, twice, BLANK()))", 24),
+        # https://learn.microsoft.com/en-us/dax/rankx-function-dax: the highest is 1; after a tie comes the place
+        # plus the number of tied values; a value that is in no row is ranked beside them
+        ("RANKX(Sales, Sales[amount], 4)", 2),
+        ("RANKX(Sales, Sales[amount], 9)", 1),
+        ("RANKX(Sales, IF(Sales[amount] < 3, 1, 0), 1)", 1),
+        ("RANKX(Sales, IF(Sales[amount] < 3, 1, 0), 0)", 3),
+        # https://learn.microsoft.com/en-us/dax/calculatetable-function-dax: a table in another filter context
+        ('SUMX(CALCULATETABLE(Sales, Product[color] = "Red"), Sales[amount])', 7),
         # https://learn.microsoft.com/en-us/dax/related-function-dax: the value on the one side
         ('CALCULATE([Amount], Sales[maker] = "A")', 11),
-        # https://www.sqlbi.com/articles/blank-handling-in-dax/, and the operators' reference: + before & before =
+        # https://www.sqlbi.com/articles/blank-handling-in-dax/, and the operators' reference: & before =
         ('BLANK() & "A"', "A"),
         ('"A" & BLANK()', "A"),
         ('"a" & "b" & "c" = "abc"', True),
@@ -116,6 +133,7 @@ def model() -> Model:
         ('FORMAT(0, "+0;-0")', "+0"),
         ('FORMAT(0 - 0.0001, "0.0%;0.0%")', "0.0%"),
         ('FORMAT(MAX(Sales[day]), "mmm yyyy")', "Jan 2009"),
+        ('FORMAT(MAX(Sales[day]), "mmm")', "Jan"),
         ('FORMAT(MAX(Sales[day]), "yyyy-mm-dd")', "2009-01-31"),
         # https://learn.microsoft.com/en-us/dax/switch-function-dax: the first that is true, else the last
         ('SWITCH(TRUE(), 1 = 2, "a", 2 = 2, "b", 3 = 3, "c", "d")', "b"),
@@ -187,6 +205,8 @@ def test_filters_do_not_go_from_many_to_one(model):
         "Sales[amount]",
         "EDATE(BLANK(), 1)",
         "ROUND(BLANK(), 1)",
+        "LOG(0, 2)",
+        "LOG(BLANK(), 2)",
         '1 = "1"',
         "SUM(Sales[amount] * 2)",
         "1 2",

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, SCRIPTS, load_csv
 from dax import Model
+from report import Field, passes, read_json, read_report
 from star import DEFINITION, M_TYPES, MEASURES, PAIR, READ, RELATIONSHIPS, TMDL, frames, load_model, objects
 
 from pulse.contacts import GONE
@@ -74,7 +75,10 @@ def test_whoever_has_not_run_script_3_sees_the_pages_of_script_2(shop, tmp_path)
     found = load_model(tmp_path)
     assert found.value("[Customers]") == 4824
     assert found.value("[Customers predicted]") is None
-    assert found.value("[Customers to contact]") == 0
+    assert found.value("[Customers worth contacting]") is None
+    assert found.value("[Campaign profit]") is None
+    assert found.value("[Contact cost used]") is None
+    assert found.value("COUNTROWS(what_if_margin)") is None
     assert found.value("COUNTROWS(dim_customer)", {("dim_customer", "Risk band"): ["not predicted"]}) == 5000
     (tmp_path / "guest_months.csv").unlink()
     with pytest.raises(FileNotFoundError):
@@ -152,39 +156,70 @@ def test_every_field_of_every_visual_exists():
             assert "isHidden" not in found[name].lines, f"{path.parent.name}: {table}[{name}]"
 
 
-def test_the_list_holds_whom_to_contact_in_the_order_of_their_rank(tables):
-    """Its filter keeps the first rows of churn_predictions.csv, all that are to be contacted."""
-    path = REPORT / "pages" / "churn" / "visuals" / "churn_customers_at_risk" / "visual.json"
-    visual = json.loads(path.read_text(encoding="utf-8"))
-    (kept,) = visual["filterConfig"]["filters"]
-    (where,) = kept["filter"]["Where"]
-    ((literal,),) = where["Condition"]["In"]["Values"]
-    (sort,) = visual["visual"]["query"]["sortDefinition"]["sort"]
-    assert sort["direction"] == "Ascending"
-    (column,), (order,) = fields(kept["field"]), fields(sort["field"])
-    assert (column[1:], order[1:]) == (("dim_customer", "Contact"), ("dim_customer", "Rank"))
-    listed = tables["dim_customer"]
-    chosen = listed[listed["contact"] == literal["Literal"]["Value"].strip("'")].sort_values("rank")
-    assert len(chosen) > 0
-    assert list(chosen["rank"]) == list(range(1, len(chosen) + 1))
-    assert set(chosen.index) == set(listed[listed["contact_profit"] > 0].index)
+def test_the_list_holds_the_first_500_worth_contacting_by_rank():
+    (listed,) = [v for page in read_report().pages for v in page.visuals if v.name == "churn_list"]
+    ((order, downwards),) = listed.sort
+    assert (order.name, downwards) == ("Contact rank", False)
+    (kept,) = listed.filters
+    assert kept.field.name == "Contact rank"
+    (where,) = kept.query["Where"]
+    ranks = pd.Series([None, 1, 500, 501], dtype=float)
+    assert list(passes(where["Condition"], ranks)) == [False, True, True, False]
 
 
-def test_five_pages_in_order_with_unique_names_and_alt_texts():
-    pages = json.loads((REPORT / "pages" / "pages.json").read_text())
-    order = ["overview", "segments", "retention", "churn", "model_and_data_quality"]
-    assert pages["pageOrder"] == order
-    assert pages["activePageName"] == order[0]
+def test_pages_in_order_with_unique_names_and_alt_texts():
+    report = read_report()
+    order = ["start", "overview", "segments", "retention", "churn", "model_and_data_quality", "customer"]
+    assert [page.name for page in report.pages] == order
+    assert read_json(REPORT / "pages" / "pages.json")["activePageName"] == "start"
     assert {path.name for path in (REPORT / "pages").iterdir() if path.is_dir()} == set(order)
-    names = []
+    visuals = [visual for page in report.pages for visual in page.visuals]
+    assert len({visual.name for visual in visuals}) == len(visuals)
+    for page in report.pages:
+        assert [v.at["tabOrder"] for v in page.visuals] == [1000 * (n + 1) for n in range(len(page.visuals))]
     for path in REPORT.rglob("visual.json"):
-        visual = json.loads(path.read_text(encoding="utf-8"))
-        names.append(visual["name"])
-        assert visual["name"] == path.parent.name
-        assert len(visual["name"]) <= 50
-        container = visual["visual"]["visualContainerObjects"]
-        assert len(container["general"][0]["properties"]["altText"]["expr"]["Literal"]["Value"]) > 10
-    assert len(names) == len(set(names)) == 41
+        assert read_json(path)["name"] == path.parent.name
+        assert len(path.parent.name) <= 50
+    for visual in visuals:
+        assert len(visual.wears("general", "altText", "")) > 10, visual.name
+
+
+def test_each_page_says_what_it_is_of_and_how_to_get_on():
+    """A question, its answer, the shop and the day; buttons to the pages; what takes choices back."""
+    for page in read_report().pages:
+        kinds = [visual.kind for visual in page.visuals]
+        assert kinds.count("pageNavigator") == 1, page.name
+        assert [v.name for v in page.visuals if "Shop and day" in [f.name for f in v.fields("Measure")]], page.name
+        if page.name == "start":
+            continue
+        (header,) = [v for v in page.visuals if v.name == f"{page.name}_header"]
+        assert header.wears("title", "text").endswith("?"), page.name
+        assert header.wears("subTitle", "text").name.startswith("Insight, "), page.name
+        links = [v.wears("visualLink", "type") for v in page.visuals if v.kind == "actionButton"]
+        assert links == (["Back"] if page.name == "customer" else ["ClearAllSlicers"]), page.name
+
+
+def test_a_slicer_of_several_pages_is_one():
+    """Their choices are synchronised, and they lie at the same place."""
+    found: dict[str, set] = {}
+    for page in read_report().pages:
+        for slicer in page.slicers:
+            (column,) = slicer.fields("Column")
+            group = slicer.body.get("syncGroup", {}).get("groupName")
+            found.setdefault(column.name, set()).add((group, page.name, slicer.left))
+    for column, places in found.items():
+        if len(places) > 1:
+            assert len({(group, left) for group, _, left in places}) == 1, column
+            assert None not in {group for group, _, _ in places}, column
+
+
+def test_what_cannot_follow_a_slicer_says_so():
+    for page in read_report().pages:
+        for _, name in page.apart:
+            (visual,) = [each for each in page.visuals if each.name == name]
+            titles = [visual.wears(part, "text") for part in ("title", "subTitle")]
+            words = " ".join(MEASURES[t.name].source if isinstance(t, Field) else t or "" for t in titles)
+            assert re.search(r"\ball (customers|acquisition channels and segments)", words), name
 
 
 def test_no_file_has_a_byte_order_mark_a_carriage_return_or_this_folder():
@@ -217,8 +252,8 @@ def test_measures_over_everything_are_what_the_scripts_print(model, shop):
         ("Customers", r"([\d,]+) customers' RFM", 0),
         ("New customers", r"([\d,]+) customers' RFM", 0),
         ("Expected revenue", r"([\d,]+) \(.+\) of it of today's customers", 0.5),
-        ("Customers to contact", r"the first ([\d,]+) of", 0),
-        ("Contact profit", r"worth ([\d,]+)\n", 0.5),
+        ("Customers worth contacting", r"the first ([\d,]+) of", 0),
+        ("Campaign profit", r"worth ([\d,]+)\n", 0.5),
     ):
         printed = float(re.search(pattern, said)[1].replace(",", ""))
         assert model.value(f"[{measure}]") == pytest.approx(printed, abs=rounding or 1e-9), measure
@@ -291,7 +326,7 @@ def test_slices_add_up_to_the_total(model):
             "Completed orders",
             "Customers",
             "Expected revenue",
-            "Customers to contact",
+            "Customers worth contacting",
         ):
             parts = sum(model.value(f"[{measure}]", {column: [value]}) or 0 for value in values)
             assert parts == pytest.approx(model.value(f"[{measure}]")), (column, measure)
@@ -304,14 +339,14 @@ def test_a_metric_is_written_as_what_it_is(model):
     at = [("fact_metrics", name) for name in ("Model", "Customers tested", "Metric")]
     form = re.search(r"formatStringDefinition = (.+)", MEASURES["Metric value"].lines)[1]
     for chosen, value, written in (
-        (("logistic_regression", "all", "customers"), 4457, "#,##0"),
-        (("recency_rule", "all", "threshold_days"), 48, "#,##0"),
-        (("logistic_regression", "all", "accuracy"), 0.982724, "0.000"),
+        (("logistic regression", "all", "customers"), 4457, "#,##0"),
+        (("recency rule", "all", "threshold days"), 48, "#,##0"),
+        (("logistic regression", "all", "accuracy"), 0.982724, "0.000"),
     ):
         filters = {column: [each] for column, each in zip(at, chosen, strict=True)}
         assert model.value("[Metric value]", filters) == value
         assert model.value(form, filters) == written
-        assert model.value("[Metric value]", {at[2]: [chosen[2]]} if chosen[2] != "threshold_days" else {}) is None
+        assert model.value("[Metric value]", {at[2]: [chosen[2]]} if chosen[2] != "threshold days" else {}) is None
 
 
 def test_a_shop_without_a_complete_month_has_no_latest_month(shop, model):
