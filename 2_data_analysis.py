@@ -37,6 +37,7 @@ from pulse.customer_months import (
     write_part,
 )
 from pulse.customers import known_customers, with_known_texts
+from pulse.dashboard import write_dashboard
 from pulse.database import database
 from pulse.drivers import driver_sums, first_purchases, revenue_by_line, revenue_drivers
 from pulse.exports import manifest_row, require_writable, save
@@ -133,6 +134,7 @@ def main() -> None:
             row | audit.source,
             [scratch / FILE],
         )
+    write_dashboard(settings.data_path)
     say("Next", command("3_churn_model.py"))
     if args.fail_on_alert and any_alert(tables["alerts"]):
         sys.exit(ON_ALERT)

@@ -31,6 +31,7 @@ from pulse.churn_charts import draw_churn
 from pulse.contacts import Campaign, contact_list, explain, profit_curve, report_contacts, segments_of
 from pulse.currencies import decimals
 from pulse.customer_value import customer_value, report_value
+from pulse.dashboard import write_dashboard
 from pulse.database import database
 from pulse.evaluation import MINIMUM_PER_CLASS, MODEL
 from pulse.exports import manifest_row, require_writable, save
@@ -120,7 +121,6 @@ def main() -> None:
     scores = evaluation.add_peers(scores, learned.train, learned.test, FEATURES, shop.truth)
     metrics = evaluation.evaluate(learned.train, learned.test, scores, horizon)
     evaluation.report(metrics, learned.test["cutoff"].iloc[0])
-
     places = shop.history.places
     predictions = predict(learned.latest, learned.current, learned.season_factor, places)
     predictions["segment"] = segments_of(learned.current.index, row, settings.data_path)
@@ -143,7 +143,8 @@ def main() -> None:
     }
     save(settings.data_path, tables, draw_churn(learned.test, scores, tables), row | audit.source)
     write_addresses(args.with_addresses, contacts, shop.people)
-    say("Next", "open the CSV files in Power BI; data/README.md says what is in them")
+    write_dashboard(settings.data_path)
+    say("Next", "open dashboard.html, in data, or the CSV files in Power BI")
 
 
 def arguments() -> Namespace:

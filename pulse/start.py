@@ -19,7 +19,7 @@ from typing import NoReturn, TextIO
 OLDEST = (3, 11)  # of the Pythons that pandas 3 and NumPy 2.4 run on
 PACKAGES = (  # of requirements.txt
     *("pandas", "numpy", "faker", "pymongo", "pymongoarrow", "pyarrow", "dotenv", "tqdm", "joblib", "sklearn"),
-    *("scipy", "threadpoolctl", "matplotlib", "openpyxl", "duckdb"),
+    *("scipy", "threadpoolctl", "matplotlib", "openpyxl", "duckdb", "altair", "vl_convert"),
 )
 
 # --- what a script needs ---

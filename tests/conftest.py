@@ -1,13 +1,18 @@
 """What the tests share: the scripts, run as a person runs them, and a real mongod."""
 
+import atexit
 import dataclasses
+import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, redirect_stdout, suppress
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +25,7 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from common import ROOT, Settings, read_settings
+from pulse.dashboard import CACHE, write_dashboard
 from pulse.features import History, combine_histories, features, labelled_features, snapshots
 from pulse.mongod import embedded_mongod
 from pulse.orders import Audit, add_audits, add_revenue, read_range
@@ -61,6 +67,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return ByFile(config, log)
 
 
+@cache
+def dashboard_cache() -> Path:
+    """What scripts 2 and 3 keep for their dashboard, made once: else each takes seconds for it in a new folder."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    folder.chmod(0o755)  # scripts run as other users too
+    with redirect_stdout(io.StringIO()):
+        write_dashboard(folder)
+    for path in (folder / CACHE).iterdir():
+        path.chmod(0o644)
+    return folder / CACHE
+
+
 def environment(data_dir: Path, **variables: str) -> dict[str, str]:
     """The environment of a script: these settings, and none of the developer's."""
     return os.environ | NO_SETTINGS | {"DATA_DIR": str(data_dir)} | variables
@@ -68,6 +87,8 @@ def environment(data_dir: Path, **variables: str) -> dict[str, str]:
 
 def run(script: str, *args: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess:
     """Run a script in a process of its own."""
+    if script != SCRIPTS[0] and data_dir.is_dir() and not (data_dir / CACHE).exists():
+        (data_dir / CACHE).symlink_to(dashboard_cache())
     command = [sys.executable, ROOT / script, *args]
     env = environment(data_dir, **variables)
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)

@@ -88,6 +88,7 @@ def in_progress(folder, tmp_path_factory) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", CHOICES, ids=str)
 def test_the_month_in_progress_stands_apart(chosen, in_progress):
     files, model = load_both(in_progress)

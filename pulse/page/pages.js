@@ -1,0 +1,106 @@
+// The five pages: which question each answers, its slicers, its parts.
+
+const WHO = ["country", "channel", "segment"];
+const DIMENSIONS = [
+  ["country", "Country"],
+  ["acquisition_channel", "Acquisition channel"],
+  ["first_category", "First category"],
+  ["first_channel", "Channel of the first order"],
+];
+const COSTS = [
+  ["contact_cost", "Contact cost", 0.5],
+  ["offer_cost", "Offer cost", 0.5],
+  ["success_rate", "Success rate", 0.01],
+  ["margin", "Margin", 0.01],
+];
+
+const needs =
+  (...scripts) =>
+  () =>
+    scripts.map(script => MISSING[script]).find(Boolean) || "";
+
+const PAGES = [
+  {
+    id: "overview",
+    title: "Overview",
+    question: "How is the shop doing, and where does its revenue come from?",
+    missing: needs(ANALYSE),
+    slicers: () => [...WHO, "month"],
+    content: overview,
+    make: () => [
+      ...["net-revenue", "completed-orders", "average-order-value", "active-customers"].map(id =>
+        card(`overview-${id}`),
+      ),
+      chart("overview-revenue-by-month", "half", "months"),
+      chart("overview-customers-by-month", "half", "month_lines"),
+      ...["country", "channel", "category", "order-channel"].map(id =>
+        chart(`overview-by-${id}`, "quarter", "bars"),
+      ),
+      table("overview-changes", "full"),
+    ],
+  },
+  {
+    id: "segments",
+    title: "Segments",
+    question: "Who are the customers, and who changed?",
+    missing: needs(ANALYSE),
+    slicers: () => WHO,
+    content: segments,
+    make: () => [
+      ...["customers", "revenue", "repeat-rate", "moved"].map(id => card(`segments-${id}`)),
+      table("segments-table", "full"),
+      chart("segments-shares", "half", "shares"),
+      heatMap("segments-scores", "half"),
+      table("segments-moves", "half"),
+      chart("segments-sizes", "half", "sizes"),
+    ],
+  },
+  {
+    id: "retention",
+    title: "Retention",
+    question: "Who comes back, how many and how soon?",
+    missing: needs(ANALYSE),
+    slicers: choice => ["by", LINKED[dimensionOf(choice)], "shown"],
+    content: retention,
+    make: () => [
+      ...["customers", "month-1", "month-3", "month-12"].map(id => card(`retention-${id}`)),
+      chart("retention-curves", "half", "since_lines"),
+      chart("retention-repurchase", "half", "repurchase"),
+      heatMap("retention-heat", "full"),
+      chart("retention-values", "half", "bars"),
+      chart("retention-so-far", "half", "so_far"),
+    ],
+  },
+  {
+    id: "churn",
+    title: "Churn and revenue",
+    question: "What is coming, who is leaving, and whom is it worth contacting?",
+    missing: needs(ANALYSE, CHURN),
+    slicers: () => WHO,
+    content: churn,
+    make: () => [
+      ...["expected", "at-risk", "high", "gone"].map(id => card(`churn-${id}`)),
+      chart("churn-forecast", "half", "forecast"),
+      chart("churn-reasons", "half", "bars"),
+      contactList("churn-list", "full"),
+      chart("churn-profit", "half", "profit_curve"),
+      chart("churn-bands", "half", "bars"),
+    ],
+  },
+  {
+    id: "model",
+    title: "Model and data quality",
+    question: "How far can these figures be trusted?",
+    missing: needs(ANALYSE, CHURN),
+    slicers: () => ["population"],
+    content: model,
+    make: () => [
+      ...["accuracy", "rule", "majority", "calibration-error"].map(id => card(`model-${id}`)),
+      table("model-metrics", "full"),
+      chart("model-calibration", "half", "calibration"),
+      chart("model-odds", "half", "odds"),
+      table("model-quality", "half"),
+      table("model-runs", "half"),
+    ],
+  },
+];
