@@ -131,11 +131,11 @@ def draw_rfm_grid(rfm: pd.DataFrame, grid: Grid) -> "Figure":
 
 
 def draw_cohorts(cohorts: pd.DataFrame) -> "Figure":
-    """The retention triangle from month 1 on, of the last SHOWN cohorts, months in progress left out."""
+    """The retention triangle of the last SHOWN cohorts, complete months from 1 on; the title is of all cohorts."""
     cells = cohorts[(cohorts["months_since_first"] > 0) & (cohorts["cell_state"] == "complete")]
     months = np.sort(cells["cohort_month"].unique())
     shown = cells[cells["cohort_month"].isin(months[-SHOWN:]) & (cells["months_since_first"] <= SHOWN)]
-    sums = shown.groupby("months_since_first")[["active_customers", "cohort_size"]].sum()
+    sums = cells.groupby("months_since_first")[["active_customers", "cohort_size"]].sum()
     rate = sums["active_customers"] / sums["cohort_size"]
     said = [f"{rate[n]:.0%} {after} later" for n, after in ((1, "a month"), (12, "a year")) if n in rate]
     title = f"Active again after their first order: {', '.join(said) or 'no month has passed yet'}"
