@@ -111,10 +111,10 @@ CHURN = {  # out of both
             money(revenue_if_staying) AS staying, money(revenue_at_risk) AS at_risk,
             money(contact_profit) AS profit, contact, main_reason AS reason, second_reason AS second
         FROM {SCORED} WHERE rank <= $listed""",
-    "bins": f"""SELECT {WHO}, count(*) AS customers, round(sum(churn_probability), 6) AS probability,
-            money(sum({WON})) AS at_risk
+    "bins": f"""SELECT {WHO}, risk_band AS band, count(*) AS customers,
+            round(sum(churn_probability), 6) AS probability, money(sum({WON})) AS at_risk
         FROM {SCORED} WHERE risk_band <> 'gone'
-        GROUP BY {WHO}, floor($fine * churn_probability), floor($fine * ln(greatest({WON}, 0.01)))""",
+        GROUP BY {WHO}, band, floor($fine * churn_probability), floor($fine * ln(greatest({WON}, 0.01)))""",
 }
 
 

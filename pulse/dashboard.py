@@ -7,7 +7,10 @@ import base64
 import hashlib
 import html
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,11 +40,13 @@ def write_dashboard(folder: Path) -> None:
     shop = {name: run.get(name, "") for name in ("shop", "as_of", "currency", "time_zone")}
     shop |= {"places": decimals(run.get("currency")), "horizon": runs.get(CHURN, {}).get("horizon_days", "")}
     missing = {script: why_missing(folder, runs, script) for script in (ANALYSE, CHURN)}
-    tables = read_cells(folder, missing, shop["places"])
+    with ThreadPoolExecutor() as pool:  # the library takes as long as all else together
+        made = pool.submit(kept, folder, f"vega-{version('vl-convert-python')}.js", make_library)
+        specs = kept(folder, f"charts-{fingerprint(read(PAGE.with_name('specs.py')))}.json", make_specs)
+        tables = read_cells(folder, missing, shop["places"])
+        library = made.result()
     data = {"shop": shop, "missing": missing, "runs": [*runs.values()], "tables": tables}
     script = in_own_room("\n".join(read(PAGE / name) for name in SCRIPTS))
-    library = kept(folder, f"vega-{version('vl-convert-python')}.js", make_library)
-    specs = kept(folder, f"charts-{fingerprint(read(PAGE.with_name('specs.py')))}.json", make_specs)
     parts = {
         "STYLE": read(PAGE / "style.css"),
         "POLICY": policy(library, script),
@@ -143,11 +148,10 @@ def kept(folder: Path, name: str, make: Callable[[], str]) -> str:
 
 def make_library() -> str:
     """Vega, Vega-Lite and vega-embed as one script; no text in it can end its tag."""
-    import vl_convert
-
-    return in_own_room(
-        vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
-    )
+    code = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle(sys.argv[1]).encode())"
+    command = [sys.executable, "-c", code, "window.vegaEmbed = vegaEmbed;"]  # apart: it would let no thread run
+    made = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode()
+    return in_own_room(made.replace("</script", "<\\/script"))
 
 
 def in_own_room(script: str) -> str:

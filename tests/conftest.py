@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stdout, suppress
 from functools import cache
@@ -33,14 +34,17 @@ from pulse.planning import Reading, plan_reading
 from pulse.statuses import general_words
 from pulse.terms import Form
 
-# a shell that starts the tests in the background has them ignore Ctrl-C, and so would the scripts that they start
+# a shell that starts the tests in the background has them ignore Ctrl-C (nohup: the end of the terminal too), and
+# so would the scripts that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(getattr(signal, "SIGHUP", signal.SIGTERM), signal.SIG_DFL)
 
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)  # the same examples at any speed
 hypothesis.settings.load_profile("steady")
 
 SCRIPTS = ("1_data_generation.py", "2_data_analysis.py", "3_churn_model.py")
 SHARED_LOG = ROOT.parent / "shared" / "data" / "cdnow_sample.csv"
+CHOICES = tomllib.loads((ROOT / "tests" / "data" / "choices.toml").read_text(encoding="utf-8"))
 VARIABLES = tuple(field.name.upper() for field in dataclasses.fields(Settings))
 NO_SETTINGS = dict.fromkeys(VARIABLES, "") | {"WORKERS": "1"}  # starting processes takes seconds; goes before .env
 

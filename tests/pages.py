@@ -19,7 +19,7 @@ READ = """() => {
         return data ? Number(data.value) : node.textContent;
     };
     const rows = table => [...table.tBodies[0].rows].map(row => [...row.cells].map(value));
-    const parts = [...document.querySelectorAll("article.on .part")].map(part => {
+    const parts = [...document.querySelectorAll("article.on .part:not([hidden])")].map(part => {
         const table = part.querySelector("table"), figure = part.querySelector(".figure");
         return [part.id.replace(/^[a-z]+-/, ""), {
             title: part.querySelector("h3").textContent,
@@ -71,7 +71,7 @@ class Opened:
         """The parts of the page that is shown, every table opened."""
         self.tab.locator(READY).wait_for()
         self.tab.evaluate(
-            "document.querySelectorAll('article.on .part details').forEach(each => { each.open = true; })"
+            "for (const of of document.querySelectorAll('article.on .part:not([hidden]) details')) of.open = true"
         )
         self.tab.wait_for_timeout(100)
         return self.tab.evaluate(READ)

@@ -1,22 +1,25 @@
 """dashboard.html in a real browser: every figure is pandas', nothing runs that is not ours, all can use it."""
 
 import re
-import tomllib
 from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import truth
-from conftest import load_csv
+from conftest import CHOICES, load_csv
+from dax import split
 from pages import ALL_READY, Opened, browser, copy_tables
-from test_slicers import GUESTS
+from report import Chosen, read_report
+from shown import show
+from star import load_model
+from test_slicers import GUESTS, IN_REPORT
+from text_fit import reference_labels
 
 from pulse.dashboard import fill, pack, write_dashboard
 
-CHOICES = tomllib.loads((Path(__file__).parent / "data" / "choices.toml").read_text(encoding="utf-8"))
 PAGES = ("overview", "segments", "retention", "churn", "model")
-IN_ADDRESS = {"acquisition_channel": "channel"}  # the other slicers are called there as the columns are
+IN_ADDRESS = {"acquisition_channel": "channel", "risk_band": "band"}  # the other slicers are as the columns
 
 
 pytestmark = pytest.mark.slow  # a browser takes its time: .ci/run has them all
@@ -87,7 +90,7 @@ def test_each_figure_of_the_overview_is_pandas(view, files, choice):
 @pytest.mark.parametrize("choice", [{}, *CHOICES.values()], ids=["nothing", *CHOICES])
 def test_each_figure_of_the_segments_is_pandas(view, files, choice):
     parts, expected = view.go("segments", **address(choice)), truth.segments(files, choice)
-    assert {tuple(row) for row in parts["moves"]["rows"]} == expected.pop("moves")
+    assert {tuple(row) for row in parts["who-moved"]["rows"]} == expected.pop("who-moved")
     compare(parts, expected)
     by_kind = [row[2:4] for row in expected["table"]]
     assert [row[2] for row in parts["shares"]["rows"]] == pytest.approx(
@@ -109,10 +112,10 @@ def test_each_figure_of_retention_is_pandas(view, files, by, values):
     expected = truth.retention(files, by, values)
     curves = {
         (name, since): rate
-        for name, since, rate, _ in parts["curves"]["rows"]
+        for name, since, rate, _ in parts["curve"]["rows"]
         if name not in ("All", "Those chosen")
     }
-    known = {(name, since): rate for name, since, rate in expected.pop("curves")}
+    known = {(name, since): rate for name, since, rate in expected.pop("curve")}
     assert len({name for name, _ in curves}) == min(6, len({name for name, _ in known}))
     assert curves == pytest.approx({key: known[key] for key in curves})
     compare(parts, expected)
@@ -135,6 +138,58 @@ def test_each_figure_of_churn_is_pandas(view, files, choice):
 @pytest.mark.parametrize("population", ["all", "established"])
 def test_each_figure_of_the_model_is_pandas(view, files, population):
     compare(view.go("model", population=population), truth.model(files, population))
+
+
+# --- Power BI's pages: the same questions, words and figures; parts are called as the visuals there are ---
+
+REPORT = {page.name.removesuffix("_and_data_quality"): page for page in read_report().pages}
+
+
+def chosen_on(page: str, name: str) -> Chosen:
+    """What a choice of both dashboards is on a page of Power BI's: of the slicers that it has."""
+    on = {field.name for slicer in REPORT[page].slicers for field in slicer.fields("Column")}
+    return {split(field): values for field, values in IN_REPORT.get(name, {}).items() if field in on}
+
+
+def choices_of(page: str) -> list[str]:
+    """Those that choose something on a page; ours is of one dimension at a time where it is of retention."""
+    most = 1 if page == "retention" else 9
+    return ["nothing", *(name for name in CHOICES if 0 < len(chosen_on(page, name)) <= most)]
+
+
+@pytest.mark.parametrize(("page", "choice"), [(page, name) for page in PAGES for name in choices_of(page)])
+def test_both_dashboards_say_the_same(view, folder, page, choice):
+    parts, theirs = view.go(page, **address(CHOICES.get(choice, {}))), REPORT[page]
+    model, chosen, compared = load_model(folder), chosen_on(page, choice), 0
+    if page == "retention":  # one chart with the dimension that is chosen; curves for it too
+        by_category = "first_category" in CHOICES.get(choice, {})
+        parts["by-category" if by_category else "by-country"] = parts.pop("by-value")
+        parts["" if by_category else "repurchase"] = parts.pop("repurchase")
+    for visual in theirs.visuals:
+        shown = show(read_report(), theirs, visual, model, chosen)
+        columns, measures = visual.fields("Column"), visual.fields("Measure")
+        title, subtitle = (shown.said(visual.wears(each, "text")) for each in ("title", "subTitle"))
+        if visual.name.endswith("_header"):
+            assert [view.text(f"#{page} h2"), view.text(f"#{page} .insight")] == [title, subtitle]
+            assert view.text("#state") == shown.text(*measures)
+        part = parts.get(visual.name.removeprefix(f"{theirs.name}_").replace("_", "-"))
+        if not part:
+            continue
+        compared += 1
+        if visual.kind == "cardVisual":
+            same(part["value"], shown.figure(*measures), visual.name)
+            assert part["title"] == shown.said(visual.says("label", "text", "", "default"))
+            labels = [label for _, label, _ in reference_labels(visual, *measures)]
+            assert part["note"] == " ".join(shown.text(each) for label in labels for each in label)
+            continue
+        assert part["title"].startswith(title), visual.name
+        assert not subtitle or part["note"] == subtitle, visual.name
+        if visual.kind == "clusteredBarChart" and len(measures) == 1:
+            (name,), (measure,) = (split(column.name) for column in columns), measures
+            cells = {cell[name][0]: shown.figure(measure, cell) for cell in shown.cells(columns)}
+            cells = {label: figure for label, figure in cells.items() if figure is not None}
+            assert {row[0]: row[1] for row in part["rows"]} == pytest.approx(cells), visual.name
+    assert compared >= 8
 
 
 # --- other costs of a contact ---
@@ -236,17 +291,17 @@ def test_a_keyboard_is_enough(view, files):
     keys.press("Tab")
     keys.press("Space")
     first = sorted(files.customers["country"].unique())[0]
-    compare(view.read(), {"net-revenue": truth.overview(files, {"country": [first]})["net-revenue"]})
+    compare(view.read(), {"card-net-revenue": truth.overview(files, {"country": [first]})["card-net-revenue"]})
     keys.press("Escape")
     assert view.tab.evaluate("document.activeElement.tagName") == "SUMMARY"
     tab_to("Reset")
     keys.press("Enter")
-    compare(view.read(), {"net-revenue": truth.overview(files, {})["net-revenue"]})
+    compare(view.read(), {"card-net-revenue": truth.overview(files, {})["card-net-revenue"]})
     view.tab.evaluate("document.querySelector('nav a').focus()")
     tab_to("Retention")
     keys.press("Enter")
     view.tab.locator("body[data-ready^=retention]").wait_for()
-    view.tab.locator("#retention-heat td[tabindex='0']").focus()
+    view.tab.locator("#retention-heat-map td[tabindex='0']").focus()
     keys.press("ArrowRight")
     assert ", month 2: " in view.text("#tip")
 
@@ -256,24 +311,24 @@ def test_a_choice_stays_over_pages_and_in_the_address(view, files):
     view.tab.get_by_role("link", name="Segments").click()
     view.tab.locator("body[data-ready^=segments]").wait_for()
     expected = truth.segments(files, {"country": ["Spain"]})
-    compare(view.read(), {"customers": expected["customers"]})
+    compare(view.read(), {"card-customers": expected["card-customers"]})
     view.tab.reload()
-    compare(view.read(), {"customers": expected["customers"]})
+    compare(view.read(), {"card-customers": expected["card-customers"]})
     view.tab.go_back()
-    compare(view.read(), {"net-revenue": truth.overview(files, {"country": ["Spain"]})["net-revenue"]})
+    compare(view.read(), {"card-net-revenue": truth.overview(files, {"country": ["Spain"]})["card-net-revenue"]})
     view.tab.get_by_role("button", name="Reset all slicers").click()
     assert "Spain" not in view.tab.url
 
 
 def test_an_address_that_names_what_is_not_there_chooses_nothing(view, files):
     parts = view.go("nowhere", country=["Atlantis", "<b>"], margin=["-1"], by=["x"])
-    compare(parts, {"net-revenue": truth.overview(files, {})["net-revenue"]})
+    compare(parts, {"card-net-revenue": truth.overview(files, {})["card-net-revenue"]})
 
 
 def test_numbers_and_months_are_in_the_language_of_the_browser(chromium, folder):
     view = Opened(chromium, folder, locale="de-DE")
     parts = view.go("overview")
-    assert re.fullmatch(r"\d{3}\.\d{3}", parts["net-revenue"]["text"])
+    assert re.fullmatch(r"\d{3}\.\d{3}", parts["card-net-revenue"]["text"])
     assert "Dez. 2025" in parts["revenue-by-month"]["rows"][-1][0]
     assert view.wrong == []
 
@@ -301,6 +356,17 @@ def test_it_prints_five_pages(view):
     view.go("churn")
     view.tab.locator(ALL_READY).wait_for()
     assert len(re.findall(rb"/Type\s*/Page\b", view.tab.pdf(prefer_css_page_size=True))) == len(PAGES)
+
+
+def test_a_printed_page_says_what_it_is_of(view):
+    view.go("churn", country=["Spain", "Poland"], month=["2025-03-01"], band=["high"], margin=["0.9"])
+    view.tab.locator(ALL_READY).wait_for()
+    view.tab.emulate_media(media="print")
+    said = [view.text(f"#{page} .chosen") for page in PAGES]
+    both = "Country: Spain, Poland"
+    assert said[:2] == [f"{both}; Month: Mar 2025", both]
+    assert said[3] == f"{both}; Risk band: high; Contact cost: 1; Offer cost: 5; Success rate: 0.1; Margin: 0.9"
+    assert said[4] == "Customers tested: all"
 
 
 # --- hostile and hard shops ---
@@ -346,16 +412,20 @@ def test_hostile_texts_are_shown_and_never_run(chromium, folder, tmp_path):
             figure.hover(force=True)
         assert not view.tab.evaluate("window.ran"), page
     assert [row[1] for row in view.go("churn")["list"]["rows"][: len(HOSTILE)]] == HOSTILE
-    assert {row[0] for row in view.go("overview")["by-country"]["rows"]} == {*HOSTILE, "Germany", "Unknown"}
+    assert {row[0] for row in view.go("overview")["revenue-by-country"]["rows"]} == {
+        *HOSTILE,
+        "Germany",
+        "Unknown",
+    }
     assert view.wrong == []
 
 
-MISSING = {
+MISSING = {  # what is changed, what is said of it, and the pages that show nothing then
     "no file at all": ({}, "Script 2 has not run: run 2_data_analysis.py.", PAGES),
-    "script 3 has not run": ({"3": None}, "Script 3 has not run: run 3_churn_model.py.", PAGES[3:]),
-    "script 3 was stopped": ({"3": {"state": "writing"}}, "Script 3 has not finished", PAGES[3:]),
+    "script 3 has not run": ({"3": None}, "Script 3 has not run: run 3_churn_model.py.", ["churn"]),
+    "script 3 was stopped": ({"3": {"state": "writing"}}, "Script 3 has not finished", ["churn"]),
     "script 2 was stopped": ({"2": {"state": "writing"}}, "Script 2 has not finished", PAGES),
-    "other orders": ({"3": {"orders": "5"}}, "of other orders than script 2's", PAGES[3:]),
+    "other orders": ({"3": {"orders": "5"}}, "of other orders than script 2's", ["churn"]),
 }
 
 
@@ -377,7 +447,8 @@ def test_what_is_missing_is_said_and_nothing_else_shown(chromium, folder, tmp_pa
     for page in PAGES:
         parts = view.go(page)
         assert (parts == {}) == (page in pages), page
-        assert (says in view.text(f"#{page} .insight")) == (page in pages), page
+        assert (says in view.text(f"#{page} .insight")) == (page in (*pages, "model")), page
+        assert page != "model" or {*parts} <= {"data-quality", "runs"}
     assert says in view.text("#state")
     assert view.wrong == []
 
@@ -402,7 +473,7 @@ def test_countries_beyond_twelve_are_together(chromium, folder, tmp_path):
     customers = load_csv(folder / "customers.csv")
     customers["country"] = [f"Country {n % 500}" if n % 2 else "Spain" for n in customers.index]
     view = Opened(chromium, copy_tables(folder, tmp_path, customers=customers))
-    shown = [row[0] for row in view.go("overview")["by-country"]["rows"]]
+    shown = [row[0] for row in view.go("overview")["revenue-by-country"]["rows"]]
     assert len(shown) == 13 and "Other values" in shown and "Spain" in shown
     assert view.wrong == []
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import CHOICES
 from dax import Column, Model, split
 from report import Visual, first_of, passes, read_report
 from sentences import sentences
@@ -23,6 +24,7 @@ PAGES = {page.name: page for page in read_report().pages}
 ORDER = [*PAGES]
 SEGMENT, MONTH, SINCE = "dim_segment[Segment]", "dim_month[Month]", "dim_since[Months since first order]"
 CUSTOMER, STEP = "dim_customer[Customer]", "fact_coefficients[Step]"
+Choice = tuple[dict[str, list], dict[str, list]]  # what a slicer lets through in the model, and which rows that is
 WHAT_IF = {  # by the column of campaign.csv
     "contact_cost": "what_if_contact_cost[Contact cost]",
     "offer_cost": "what_if_offer_cost[Offer cost]",
@@ -380,6 +382,18 @@ SHOWN = {  # which column of which file the report's is
 }
 
 
+def field_and_values(column: str, values: list[str]) -> tuple[str, list[str]]:
+    """A choice by a column of the CSV files, as the report has it."""
+    if column == "month":
+        return SHOWN["kpis"]["label"], [f"{pd.Timestamp(month):%b %Y}" for month in values]
+    return SHOWN["customers"][column], values
+
+
+IN_REPORT = {  # the CHOICES of both dashboards
+    words: dict(field_and_values(*each) for each in choice.items()) for words, choice in CHOICES.items()
+}
+
+
 def to_try(campaign: pd.Series) -> dict[str, pd.DataFrame]:
     """What of a campaign a reader can choose."""
     times = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5)
@@ -477,7 +491,7 @@ def values_of(field: str, files: dict[str, pd.DataFrame]) -> list:
     return next([*frame[field].value_counts().index] for frame in files.values() if field in frame)
 
 
-def chosen_by(slicer: Visual, files: dict[str, pd.DataFrame]) -> tuple[dict[str, list], dict[str, list]]:
+def chosen_by(slicer: Visual, files: dict[str, pd.DataFrame]) -> Choice:
     """One choice of a slicer: what it lets through in the model, and which rows it is of.
 
     A list of values, as a reader picks one. A range of days, from the second day of a month on: of rows that are
@@ -521,13 +535,25 @@ def both(*choices: dict[str, list]) -> dict[str, list]:
     return found
 
 
+def choices(page: str, files: dict[str, pd.DataFrame]) -> Iterator[tuple[str, dict[str, Choice]]]:
+    """What readers choose on a page, in words, by slicer: nothing, a value of each, and the CHOICES."""
+    slicers = {slicer.name: slicer for slicer in PAGES[page].slicers}
+    yield "nothing", {}
+    for name, slicer in slicers.items():
+        yield name, {name: chosen_by(slicer, files)}
+    fields = {name: names(slicer, "Column")[0] for name, slicer in slicers.items()}
+    for words, wanted in IN_REPORT.items():
+        kept = {name: {field: wanted[field]} for name, field in fields.items() if field in wanted}
+        yield words, {name: (choice, choice) for name, choice in kept.items()}
+
+
 def cases(page: str, files: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, dict[Column, list], Selection]]:
     """Where a page shows a figure: in words, the measure, the filters that reach it, and the rows it is of."""
     found = PAGES[page]
     shown = [visual for visual in found.visuals if visual.fields("Measure")]
-    for slicer, visual in product((None, *found.slicers), shown):
-        reached = slicer and (slicer.name, visual.name) not in found.apart
-        passed, meant = chosen_by(slicer, files) if reached else ({}, {})
+    for (words, choice), visual in product(choices(page, files), shown):
+        reaching = [each for name, each in choice.items() if (name, visual.name) not in found.apart]
+        passed, meant = (both(*(each[n] for each in reaching)) for n in (0, 1))
         own = kept_by(visual, files)
         columns = [
             field for field in names(visual, "Column") if field not in (CUSTOMER, "dim_segment[What to do]")
@@ -535,7 +561,7 @@ def cases(page: str, files: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str,
         for cell in points(columns, Selection(files, both(own, meant))):
             filters = {split(field): values for field, values in both(own, passed, cell).items()}
             for measure in names(visual, "Measure"):
-                where = f"{slicer and slicer.name}, {visual.name}, {cell}: {measure}"
+                where = f"{words}, {visual.name}, {cell}: {measure}"
                 yield where, measure, filters, Selection(files, both(own, meant, cell))
 
 

@@ -73,7 +73,7 @@ def overview(shop: Shop, choice: dict) -> dict:
     picked = [month for month in shop.ended if month in choice.get("month", shop.ended)]
     last = pd.Timestamp(picked[-1])
     month = [month_figures(shop, choice, last - pd.DateOffset(months=n)) for n in (0, 1, 12)]
-    cards = ("net-revenue", "completed-orders", "average-order-value", "active-customers")
+    cards = ("card-net-revenue", "card-completed-orders", "card-average-order-value", "card-active-customers")
     parts = dict(zip(cards, month[0], strict=True))
     parts |= {f"{name} note": changes(last, *(each[n] for each in month)) for n, name in enumerate(cards)}
     nets = rows.groupby("month")[["net_revenue", "orders"]].sum()
@@ -89,10 +89,10 @@ def overview(shop: Shop, choice: dict) -> dict:
     return parts | {
         "revenue-by-month": [[words(at), net, orders] for at, (net, orders) in nets.iterrows()],
         "customers-by-month": [[words(at), kind, number] for kind in count for at, number in count[kind].items()],
-        "by-country": largest(rows, "country", "net_revenue"),
-        "by-channel": largest(rows, "acquisition_channel", "net_revenue"),
-        "by-category": largest(drivers, "category", "revenue"),
-        "by-order-channel": largest(drivers, "channel", "revenue"),
+        "revenue-by-country": largest(rows, "country", "net_revenue"),
+        "revenue-by-channel": largest(rows, "acquisition_channel", "net_revenue"),
+        "revenue-by-category": largest(drivers, "category", "revenue"),
+        "revenue-by-order-channel": largest(drivers, "channel", "revenue"),
         "changes": shop.load("alerts")[["state", "sentence"]].to_numpy().tolist(),
     }
 
@@ -109,7 +109,8 @@ def changes(last: pd.Timestamp, now, before, year_before) -> str:
     for earlier, n, none in ((before, 1, "no month before"), (year_before, 12, "no year before")):
         known = earlier is not None and earlier > 0
         change = round(100 * (now / earlier - 1), 1) if known else 0
-        said.append(f"{change:+.1f}% on {words(last - pd.DateOffset(months=n))}" if known else none)
+        day = words(last - pd.DateOffset(months=n))[: 3 if n == 1 else None]
+        said.append(f"{change:+.1f}% on {day}" if known else none)
     return ", ".join(said).replace("+0.0%", "0.0%")
 
 
@@ -125,15 +126,15 @@ def segments(shop: Shop, choice: dict) -> dict:
         rows.groupby(["r_score", "f_score"]).size().unstack().reindex(index=range(5, 0, -1), columns=range(1, 6))
     )
     return {
-        "customers": len(rows),
-        "revenue": nets["net_revenue"].sum(),
-        "repeat-rate": (rows["frequency"] > 1).mean(),
-        "moved": len(moved),
+        "card-customers": len(rows),
+        "card-revenue": nets["net_revenue"].sum(),
+        "card-repeat-rate": (rows["frequency"] > 1).mean(),
+        "card-moved": len(moved),
         "table": segment_rows(shop, rows, nets, len(all_rows), all_nets["net_revenue"].sum()),
-        "scores": [
+        "rfm-matrix": [
             [f"{r:.0f}", *map(blank, counts)] for r, counts in zip(grid.index, grid.to_numpy(), strict=True)
         ],
-        "moves": {
+        "who-moved": {
             tuple(row) for row in moved.groupby(["previous_segment", "segment"]).size().reset_index().to_numpy()
         },
         "sizes": segment_sizes(shop, choice),
@@ -173,14 +174,14 @@ def retention(shop: Shop, by: str, values: list[str]) -> dict:
     whole, third = curve(shop, people), {name: rows.get(3) for name, rows in each.items()}
     heat = cohort_cells(shop, people)
     return {
-        "customers": len(people),
-        **{f"month-{n}": whole[n][0] if n in whole else None for n in (1, 3, 12)},
-        "heat": [
+        "card-customers": len(people),
+        **{f"card-month-{n}": whole[n][0] if n in whole else None for n in (1, 3, 12)},
+        "heat-map": [
             [words(cohort), *map(blank, row)] for cohort, row in zip(heat.index, heat.to_numpy(), strict=True)
         ],
-        "values": sorted([[name, found[0]] for name, found in third.items() if found], key=lambda row: -row[1]),
-        "so-far": [[since, so_far] for since, (_, so_far) in whole.items()],
-        "curves": {
+        "by-value": sorted([[name, found[0]] for name, found in third.items() if found], key=lambda row: -row[1]),
+        "revenue-per-customer": [[since, so_far] for since, (_, so_far) in whole.items()],
+        "curve": {
             (name, since, rate) for name, rows in each.items() for since, (rate, _) in rows.items() if since
         },
     }
@@ -224,21 +225,23 @@ def cohort_cells(shop: Shop, people: pd.DataFrame) -> pd.DataFrame:
 
 
 def churn(shop: Shop, choice: dict) -> dict:
-    rows = chosen(shop.predictions, choice, *SLICERS)
+    rows = chosen(shop.predictions, choice, *SLICERS, "risk_band")
     yes = rows[rows["contact"] == "yes"]
     yes = yes.assign(rank=yes["contact_profit"].rank(method="min", ascending=False))
     bands = rows.groupby("risk_band").size()
     columns = ["rank", "customer_id", "segment", "risk_band", "churn_probability", "revenue_at_risk"]
     listed = yes[[*columns, "contact_profit", "main_reason"]].head(500)
     return {
-        "expected": rows["expected_revenue"].sum(),
-        "at-risk": rows["revenue_at_risk"].sum(),
-        "high": bands.get("high", 0),
-        "gone": bands.get("gone", 0),
+        "card-expected-revenue": rows["expected_revenue"].sum(),
+        "card-revenue-at-risk": rows["revenue_at_risk"].sum(),
+        "card-high-risk": bands.get("high", 0),
+        "card-gone": bands.get("gone", 0),
         "reasons": largest(rows.dropna(subset="main_reason"), "main_reason", "revenue_at_risk"),
         "list": [[*map(blank, row)] for row in listed.to_numpy().tolist()],
-        "profit": shop.load("churn_profit_curve")[["customers_contacted", "expected_profit"]].to_numpy().tolist(),
-        "bands": [[band, bands[band]] for band in ("low", "medium", "high", "gone") if band in bands],
+        "profit-curve": shop.load("churn_profit_curve")[["customers_contacted", "expected_profit"]]
+        .to_numpy()
+        .tolist(),
+        "risk-bands": [[band, bands[band]] for band in ("low", "medium", "high", "gone") if band in bands],
         "worth": yes["contact_profit"].sum(),
     }
 
@@ -249,11 +252,12 @@ def model(shop: Shop, population: str) -> dict:
     table = value.unstack().reindex(index=metrics["model"].unique(), columns=metrics["metric"].unique())
     tenths = shop.load("churn_calibration")
     odds = shop.load("churn_coefficients").sort_values("odds_ratio", ascending=False)
+    odds["doublings"] = np.log2(odds["odds_ratio"])
     return {
-        "accuracy": value["logistic_regression", "accuracy"],
-        "rule": value["recency_rule", "accuracy"],
-        "majority": value["majority_class", "accuracy"],
-        "calibration-error": value["logistic_regression", "calibration_error"],
+        "card-accuracy": value["logistic_regression", "accuracy"],
+        "card-rule": value["recency_rule", "accuracy"],
+        "card-majority": value["majority_class", "accuracy"],
+        "card-calibration": value["logistic_regression", "calibration_error"],
         "metrics": [
             [name.replace("_", " "), *map(blank, row)]
             for name, row in zip(table.index, table.to_numpy(), strict=True)
@@ -263,8 +267,8 @@ def model(shop: Shop, population: str) -> dict:
             for row in tenths.itertuples()
             for kind, share in (("As predicted", row.mean_predicted), ("Observed", row.observed_rate))
         ],
-        "odds": odds[["meaning", "odds_ratio", "low", "high"]].to_numpy().tolist(),
-        "quality": [
+        "coefficients": odds[["meaning", "doublings", "odds_ratio", "low", "high"]].to_numpy().tolist(),
+        "data-quality": [
             [*map(blank, row)]
             for row in shop.load("data_quality")[["check", "status", "rows", "amount"]].to_numpy()
         ],

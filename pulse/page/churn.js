@@ -24,14 +24,14 @@ function profitOf({ customers, probability, at_risk }, { contact_cost, offer_cos
 
 // Whom of the choice to contact at these costs: how many, their worth, and the rows of those listed, best first.
 function contacts(choice) {
-  const risks = chosen("risks", choice, WHO).filter(row => row.contact === "yes");
-  const listed = chosen("list", choice, WHO);
+  const risks = chosen("risks", choice, SCORED).filter(row => row.contact === "yes");
+  const listed = chosen("list", choice, SCORED);
   if (!isChanged(choice.costs)) {
     const rows = listed.filter(row => row.contact === "yes");
     return { contact: sum(risks, "customers"), worth: sum(risks, "profit"), rows: ranked(rows) };
   }
   const rows = CAN_RANK ? listed.map(row => ({ ...row, profit: profitOfOne(row, choice.costs) })) : [];
-  const priced = TABLES.bins ? chosen("bins", choice, WHO) : [];
+  const priced = TABLES.bins ? chosen("bins", choice, SCORED) : [];
   const worth = priced.map(row => ({ customers: row.customers, profit: profitOf(row, choice.costs) }));
   const paying = (TABLES.bins ? worth : rows).filter(row => row.profit > 0 && CAN_RANK);
   return {
@@ -58,7 +58,7 @@ function ranked(rows) {
 // --- the page ---
 
 function churn(choice) {
-  const risks = chosen("risks", choice, WHO);
+  const risks = chosen("risks", choice, SCORED);
   const found = contacts(choice);
   const predicted = sum(risks, "customers");
   const count = band =>
@@ -81,7 +81,7 @@ function churn(choice) {
   );
   const bands = sumsBy(risks, "band", "customers");
   const bars = barsOf(
-    ["low", "medium", "high", "gone"].filter(band => bands.has(band)).map(band => [band, bands.get(band)]),
+    BANDS.filter(band => bands.has(band)).map(band => [band, bands.get(band)]),
     "customers",
     "count",
     ["Risk band", "Customers"],

@@ -10,6 +10,7 @@ const CHURN = "3_churn_model.py";
 const OTHER = "Other values";
 const UNKNOWN = "Unknown";
 const GUESTS = "Guests";
+const BANDS = ["low", "medium", "high", "gone"];
 
 // --- tables: a list of rows each ---
 
@@ -107,6 +108,7 @@ const PERCENT = percent(1);
 const PLAIN_PERCENT = percent(0);
 const SIGNED = percent(1, true);
 const MONTH = day({ year: "numeric", month: "short" });
+const NAME = day({ month: "short" });
 const DAY = day({ year: "numeric", month: "short", day: "numeric" });
 const blank = format => value => (value === null || value === undefined ? "" : format(value));
 
@@ -115,6 +117,7 @@ const FORMATS = {
   text: blank(String),
   count: blank(value => INTEGER.format(value)),
   tenths: blank(value => TENTHS.format(value)),
+  doublings: blank(value => DOUBLINGS.format(value)),
   metric: blank(value => THOUSANDTHS.format(value)),
   share: blank(value => PERCENT.format(value)),
   percent: blank(value => PLAIN_PERCENT.format(value)),
@@ -123,6 +126,7 @@ const FORMATS = {
   cents: blank(value => CENTS.format(value / UNIT)),
   average: blank(value => EXACT.format(value / UNIT)),
   month: blank(value => MONTH.format(new Date(value))),
+  name: blank(value => NAME.format(new Date(value))), // of a month that needs no year
   day: blank(value => DAY.format(new Date(value))),
 };
 

@@ -1,11 +1,12 @@
 // The frame: which page and choices are on, the address that holds them, and what is drawn when they change.
 
-const CHOICES = ["country", "channel", "segment", "month", "first_category", "first_channel"]; // sets of values
+const CHOICES = ["country", "channel", "segment", "band", "month", "first_category", "first_channel"]; // sets of values
 const SINGLE = { page: "overview", by: "", shown: "customers", population: "all" }; // one value each
 const NAMES = {
   country: "Country",
   channel: "Acquisition channel",
   segment: "Segment",
+  band: "Risk band",
   month: "Month",
   first_category: "First category",
   first_channel: "Channel of the first order",
@@ -35,6 +36,7 @@ function addressOf(page) {
 
 function valuesOf(name) {
   if (name === "month") return MONTHS;
+  if (name === "band") return BANDS.filter(band => (TABLES.risks || []).some(row => row.band === band));
   if (TABLES.slicers && TABLES.slicers[name]) return TABLES.slicers[name];
   const kept = (TABLES.cohort_sizes || []).filter(row => row.dimension === name).map(row => row.value);
   return [...kept.filter(value => value !== OTHER), ...kept.filter(value => value === OTHER)];
@@ -165,6 +167,7 @@ function build() {
     document.getElementById("pages").append(el("li", {}, page.link));
     const insight = el("p", { class: "insight", "aria-live": "polite" });
     const left = el("p", { class: "note left" });
+    const chosen = el("p", { class: "note chosen" });
     page.parts = page.missing() ? [] : page.make();
     page.node = el(
       "article",
@@ -172,12 +175,14 @@ function build() {
       el("h2", { id: `${page.id}-question` }, page.question),
       insight,
       left,
+      chosen,
       el("div", { class: "grid" }, ...page.parts.map(each => each.node)),
     );
     page.say = (words, leftOut) => {
       insight.textContent = words;
       left.textContent = leftOut;
       left.hidden = !leftOut;
+      chosen.textContent = chosenWords(page);
     };
     main.append(page.node);
   }
@@ -188,12 +193,26 @@ function build() {
   });
 }
 
+const slicersOf = page => (page.missing() ? [] : page.slicers(state));
+
+// What is chosen, for a page on paper: its slicers are not there.
+function chosenWords(page) {
+  const on = slicersOf(page);
+  const sets = CHOICES.filter(name => on.includes(name) && state[name].size).map(
+    name => `${NAMES[name]}: ${[...state[name]].map(value => labelOf(name, value)).join(", ")}`,
+  );
+  const tested = on.includes("population") ? [`Customers tested: ${state.population}`] : [];
+  const costs = page.id === "churn" && isChanged(state.costs) ? COSTS : [];
+  return [...sets, ...tested, ...costs.map(([name, words]) => `${words}: ${state.costs[name]}`)].join("; ");
+}
+
 async function update(page) {
   page.stale = false;
   if (page.missing()) return page.say(page.missing(), "");
   const { words, left, parts } = page.content(state);
   page.say(words, left || "");
-  await Promise.all(page.parts.map((part, n) => part.update(parts[n])));
+  page.parts.forEach((part, n) => (part.node.hidden = !parts[n]));
+  await Promise.all(page.parts.map((part, n) => parts[n] && part.update(parts[n])));
 }
 
 // Show the page that is chosen; the others follow when there is time, so that all can be printed.
@@ -208,7 +227,7 @@ async function show() {
   }
   const now = PAGES.find(page => page.id === state.page);
   for (const [name, each] of Object.entries({ ...slicers, ...selects })) {
-    each.node.hidden = !(now.missing() ? [] : now.slicers(state)).includes(name);
+    each.node.hidden = !slicersOf(now).includes(name);
     each.update();
   }
   document.title = `${now.title} · ${SHOP.shop || "E-Commerce Pulse"}`;

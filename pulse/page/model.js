@@ -3,6 +3,7 @@
 const wordsOf = name => name.replaceAll("_", " ");
 
 function model(choice) {
+  if (MISSING[CHURN]) return { words: MISSING[CHURN], parts: [...Array(7).fill(null), ...sources()] };
   const found = TABLES.metrics.filter(row => row.population === choice.population);
   const value = (model, metric) => {
     const row = found.find(row => row.model === model && row.metric === metric);
@@ -24,7 +25,7 @@ function model(choice) {
     .map(row => ({
       label: row.meaning,
       value: Math.log2(row.odds_ratio),
-      said: DOUBLINGS.format(Math.log2(row.odds_ratio)),
+      said: FORMATS.doublings(Math.log2(row.odds_ratio)),
       ...row,
     }))
     .sort((a, b) => b.value - a.value);
@@ -59,34 +60,42 @@ function model(choice) {
         rows: odds,
         columns: [
           ["Step", "label", "text"],
+          ["Doublings", "value", "doublings"],
           ["Multiplies the odds by", "odds_ratio", "metric"],
           ["Low", "low", "metric"],
           ["High", "high", "metric"],
         ],
       },
-      {
-        title: "Data: what was read, left out and reconciled",
-        rows: TABLES.quality,
-        columns: [
-          ["Check", "check", "text"],
-          ["Status", "status", "text"],
-          ["Rows", "rows", "count"],
-          ["Amount", "amount", "cents"],
-        ],
-      },
-      {
-        title: "Runs: both lines have to be of the same orders",
-        rows: DATA.runs.map(row => ({ ...row, read: Number(row.orders) })),
-        columns: [
-          ["Script", "script", "text"],
-          ["As of", "as_of", "text"],
-          ["Orders read", "read", "count"],
-          ["Currency", "currency", "text"],
-          ["Time zone", "time_zone", "text"],
-          ["Odd dates", "odd_dates", "text"],
-          ["State", "state", "text"],
-        ],
-      },
+      ...sources(),
     ],
   };
+}
+
+// What the figures are of, whether or not there is a model.
+function sources() {
+  return [
+    {
+      title: "Data: what was read, left out and reconciled",
+      rows: TABLES.quality,
+      columns: [
+        ["Check", "check", "text"],
+        ["Status", "status", "text"],
+        ["Rows", "rows", "count"],
+        ["Amount", "amount", "cents"],
+      ],
+    },
+    {
+      title: "Runs: both lines have to be of the same orders",
+      rows: DATA.runs.map(row => ({ ...row, read: Number(row.orders) })),
+      columns: [
+        ["Script", "script", "text"],
+        ["As of", "as_of", "text"],
+        ["Orders read", "read", "count"],
+        ["Currency", "currency", "text"],
+        ["Time zone", "time_zone", "text"],
+        ["Odd dates", "odd_dates", "text"],
+        ["State", "state", "text"],
+      ],
+    },
+  ];
 }

@@ -30,7 +30,7 @@ function overview(choice) {
   ];
   const changes = key => [before, yearBefore].map(then => (month ? change(now[key], then[key]) : null));
   const cardParts = cards.map(([key, title, kind]) => ({
-    title: `${title}, latest complete month`,
+    title: `${title}, latest full month`,
     kind,
     value: now && now.any ? now[key] : null,
     note: changeWords(month, now && now.any, ...changes(key)),

@@ -1,6 +1,7 @@
 // The five pages: which question each answers, its slicers, its parts.
 
 const WHO = ["country", "channel", "segment"];
+const SCORED = [...WHO, "band"];
 const DIMENSIONS = [
   ["country", "Country"],
   ["acquisition_channel", "Acquisition channel"],
@@ -29,12 +30,12 @@ const PAGES = [
     content: overview,
     make: () => [
       ...["net-revenue", "completed-orders", "average-order-value", "active-customers"].map(id =>
-        card(`overview-${id}`),
+        card(`overview-card-${id}`),
       ),
       chart("overview-revenue-by-month", "half", "months"),
       chart("overview-customers-by-month", "half", "month_lines"),
       ...["country", "channel", "category", "order-channel"].map(id =>
-        chart(`overview-by-${id}`, "quarter", "bars"),
+        chart(`overview-revenue-by-${id}`, "quarter", "bars"),
       ),
       table("overview-changes", "full"),
     ],
@@ -47,11 +48,11 @@ const PAGES = [
     slicers: () => WHO,
     content: segments,
     make: () => [
-      ...["customers", "revenue", "repeat-rate", "moved"].map(id => card(`segments-${id}`)),
+      ...["customers", "revenue", "repeat-rate", "moved"].map(id => card(`segments-card-${id}`)),
       table("segments-table", "full"),
       chart("segments-shares", "half", "shares"),
-      heatMap("segments-scores", "half"),
-      table("segments-moves", "half"),
+      heatMap("segments-rfm-matrix", "half"),
+      table("segments-who-moved", "half"),
       chart("segments-sizes", "half", "sizes"),
     ],
   },
@@ -63,12 +64,12 @@ const PAGES = [
     slicers: choice => ["by", LINKED[dimensionOf(choice)], "shown"],
     content: retention,
     make: () => [
-      ...["customers", "month-1", "month-3", "month-12"].map(id => card(`retention-${id}`)),
-      chart("retention-curves", "half", "since_lines"),
+      ...["customers", "month-1", "month-3", "month-12"].map(id => card(`retention-card-${id}`)),
+      chart("retention-curve", "half", "since_lines"),
       chart("retention-repurchase", "half", "repurchase"),
-      heatMap("retention-heat", "full"),
-      chart("retention-values", "half", "bars"),
-      chart("retention-so-far", "half", "so_far"),
+      heatMap("retention-heat-map", "full"),
+      chart("retention-by-value", "half", "bars"),
+      chart("retention-revenue-per-customer", "half", "so_far"),
     ],
   },
   {
@@ -76,30 +77,30 @@ const PAGES = [
     title: "Churn and revenue",
     question: "What is coming, who is leaving, and whom is it worth contacting?",
     missing: needs(ANALYSE, CHURN),
-    slicers: () => WHO,
+    slicers: () => SCORED,
     content: churn,
     make: () => [
-      ...["expected", "at-risk", "high", "gone"].map(id => card(`churn-${id}`)),
+      ...["expected-revenue", "revenue-at-risk", "high-risk", "gone"].map(id => card(`churn-card-${id}`)),
       chart("churn-forecast", "half", "forecast"),
       chart("churn-reasons", "half", "bars"),
       contactList("churn-list", "full"),
-      chart("churn-profit", "half", "profit_curve"),
-      chart("churn-bands", "half", "bars"),
+      chart("churn-profit-curve", "half", "profit_curve"),
+      chart("churn-risk-bands", "half", "bars"),
     ],
   },
   {
     id: "model",
     title: "Model and data quality",
     question: "How far can these figures be trusted?",
-    missing: needs(ANALYSE, CHURN),
-    slicers: () => ["population"],
+    missing: needs(ANALYSE),
+    slicers: () => (MISSING[CHURN] ? [] : ["population"]),
     content: model,
     make: () => [
-      ...["accuracy", "rule", "majority", "calibration-error"].map(id => card(`model-${id}`)),
+      ...["accuracy", "rule", "majority", "calibration"].map(id => card(`model-card-${id}`)),
       table("model-metrics", "full"),
       chart("model-calibration", "half", "calibration"),
-      chart("model-odds", "half", "odds"),
-      table("model-quality", "half"),
+      chart("model-coefficients", "half", "odds"),
+      table("model-data-quality", "half"),
       table("model-runs", "half"),
     ],
   },

@@ -77,7 +77,7 @@ function retentionCurves(by, values, total, title) {
     title: rows.length
       ? `Share that orders, by months since the first order, by ${title.toLowerCase()}`
       : "Too early: no month after a first order is complete",
-    note: many > MOST_LINES ? `the ${MOST_LINES} of most customers, of ${many}` : "",
+    note: many > MOST_LINES ? `the ${MOST_LINES} with most customers, of ${many}` : "",
     rows,
     columns: [
       [title, "kind", "text"],

@@ -19,9 +19,9 @@ function changeWords(month, hasOrders, byMonth, byYear) {
   if (!month) return "no month is complete";
   if (!hasOrders) return `none in ${FORMATS.month(month)}`;
   if (byMonth === null && byYear === null) return "no month before to compare with";
-  const words = (value, n, none) =>
-    value === null ? none : `${FORMATS.change(value)} on ${FORMATS.month(monthsBefore(month, n))}`;
-  return `${words(byMonth, 1, "no month before")}, ${words(byYear, 12, "no year before")}`;
+  const words = (value, before, none) => (value === null ? none : `${FORMATS.change(value)} on ${before}`);
+  const [last, yearBefore] = [1, 12].map(n => monthsBefore(month, n));
+  return `${words(byMonth, FORMATS.name(last), "no month before")}, ${words(byYear, FORMATS.month(yearBefore), "no year before")}`;
 }
 
 function overviewWords({ rows, month, now, byMonth, byYear }) {
