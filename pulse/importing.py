@@ -28,7 +28,7 @@ from pulse.statuses import BLANK, general_words, normalise, sold_words, user_wor
 if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
     from duckdb import DuckDBPyConnection
 
-MEMORY_MB, MORE_MB = 130, 100  # DuckDB's share, and for each million rows beyond the first; the rest waits on disk
+MEMORY_MB, MORE_MB = 250, 200  # DuckDB's share, and for each million rows beyond the first; the rest waits on disk
 ROOM = "about ten times the size of the files"  # of the disk, at the most
 BATCH = 2_000  # documents at a time
 MOST_LINES = 20_000  # of orders: from so many on, a batch is full

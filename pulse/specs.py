@@ -1,20 +1,20 @@
 """The dashboard's charts: specifications over named data, which the browser fills as its slicers choose.
 
 The data of each is `rows`; of a row, `said` is its value in words and `tip` what hovering says. amount, many,
-share, month and whole are formats that the page defines, in the browser's language. Colours are those of the
-light page; the browser puts the dark ones in their place.
+share, month and whole are formats that the page defines, in the browser's language. Colours are names
+of pulse/page/style.css, which has them for light and for dark.
 """
 
 from typing import Any
 
 import altair as alt
 
-BLUE, PALE, ORANGE, INK, GREY, LINE = "#0072B2", "#9DC3E0", "#B84A00", "#222222", "#5F6368", "#D9DCE0"
-DIM = "#9AA0A6"  # of what has not ended
-MANY = [BLUE, ORANGE, "#007A5E", "#9A4A8C", INK, "#4A8FC2", "#8A6D00"]  # told apart by the colour-blind too
+MANY = [f"var(--{name})" for name in ("blue", "orange", "green", "pink", "brown", "violet", "plum")]
+BLUE, ORANGE, *_ = MANY
+PALE, INK, GREY, LINE, DIM = (f"var(--{name})" for name in ("pale", "ink", "grey", "line", "dim"))
 DASHES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [1, 0], [6, 2], [2, 2]]
 HEIGHT = 220  # of a chart, in pixels
-STEPS = {"bars": 26, "odds": 26, "shares": 13}  # of a row of the charts that grow with their rows
+GROWING = {"bars": (26, 0.45), "odds": (26, 0.6), "shares": (13, 0.45)}  # height of a row; most width of a label
 ROWS = alt.NamedData("rows", format=alt.DataFormat(parse=None))
 DAYS = [7, 14, 30, 60, 90, 180, 365]
 SINCE = "Months since the first order"
@@ -38,8 +38,8 @@ def draw_specs() -> dict[str, dict]:
         "profit_curve": profit_curve(),
         "calibration": lines(number_axis("Tenth of customers, by predicted churn"), "share"),
     }
-    steps = {name: {"usermeta": {"step": step}} for name, step in STEPS.items()}
-    return {name: configure(chart, **steps.get(name, {})).to_dict() for name, chart in charts.items()}
+    rows = {name: {"usermeta": {"step": step, "labels": labels}} for name, (step, labels) in GROWING.items()}
+    return {name: configure(chart, **rows.get(name, {})).to_dict() for name, chart in charts.items()}
 
 
 def configure(chart: Any, **properties: Any) -> Any:
@@ -116,7 +116,7 @@ def shares() -> Any:
 def columns(colours: alt.Scale, legend: alt.Legend | None, kind: str) -> Any:
     """A column for each month, in one colour or in layers by kind."""
     month = alt.Axis(formatType="month", format="", grid=False, labelAngle=0, labelOverlap=True)
-    return start().mark_bar().encode(
+    return start().mark_bar(width=alt.expr("min(60, 0.9 * bandwidth('x'))")).encode(
         alt.X("x:O", title=None, axis=month),
         value_axis(kind),
         alt.Color("kind:N", scale=colours, sort=None, legend=legend),
@@ -136,7 +136,8 @@ def lines(x: alt.X, kind: str, legend: bool = True) -> Any:
 
 def series_legend() -> alt.Legend:
     """The kinds of lines, above them."""
-    return alt.Legend(title=None, orient="top", symbolType="stroke", labelLimit=220)
+    drawn: Any = {"symbolType": "stroke", "symbolOpacity": 1, "symbolSize": 200, "symbolStrokeWidth": 2.5}
+    return alt.Legend(title=None, orient="top", labelLimit=220, **drawn)
 
 
 def banded(x: alt.X, kind: str) -> Any:

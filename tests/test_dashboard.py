@@ -16,7 +16,7 @@ from star import load_model
 from test_slicers import GUESTS, IN_REPORT
 from text_fit import reference_labels
 
-from pulse.dashboard import fill, pack, write_dashboard
+from pulse.dashboard import fill, write_dashboard
 
 PAGES = ("overview", "segments", "retention", "churn", "model")
 IN_ADDRESS = {"acquisition_channel": "channel", "risk_band": "band"}  # the other slicers are as the columns
@@ -356,6 +356,11 @@ def test_it_prints_five_pages(view):
     view.go("churn")
     view.tab.locator(ALL_READY).wait_for()
     assert len(re.findall(rb"/Type\s*/Page\b", view.tab.pdf(prefer_css_page_size=True))) == len(PAGES)
+    view.tab.emulate_media(media="print", color_scheme="dark")
+    found = "[...document.querySelectorAll('article')].map(each => getComputedStyle(each).breakBefore)"
+    assert view.tab.evaluate(found) == ["auto", "page", "page", "page", "page"]
+    assert view.tab.evaluate("getComputedStyle(document.body).color") == "rgb(34, 34, 34)"  # on white paper
+    assert view.tab.locator("#churn-list tbody tr:visible").count() == 14
 
 
 def test_a_printed_page_says_what_it_is_of(view):
@@ -503,9 +508,3 @@ def test_it_allows_no_script_but_its_own(chromium, folder, tmp_path):
 
 def test_what_a_part_holds_is_not_taken_for_a_part():
     assert fill("a{{A}}b{{B}}c", {"A": "{{B}}", "B": "{{A}}"}) == "a{{B}}b{{A}}c"
-
-
-def test_texts_that_repeat_are_said_once():
-    assert pack(["x", "y", "x", "x"]) == {"of": ["x", "y"], "at": [0, 1, 0, 0]}
-    assert pack(["x", "y", "z"]) == ["x", "y", "z"]
-    assert pack([1, 1, 1, 1]) == [1, 1, 1, 1]

@@ -1,4 +1,4 @@
-"""Whoever sees little, or not all colours, can read the Power BI report."""
+"""Whoever sees little, or not all colours, can read both dashboards."""
 
 import json
 import re
@@ -10,9 +10,12 @@ import pytest
 from conftest import ROOT
 from star import MEASURES
 
+from pulse.specs import MANY
+
 REPORT = ROOT / "powerbi" / "ECommercePulse.Report"
 THEME = json.loads((REPORT / "StaticResources" / "RegisteredResources" / "Pulse.json").read_text(encoding="utf-8"))
 STYLES = THEME["visualStyles"]
+STYLE = (ROOT / "pulse" / "page" / "style.css").read_text(encoding="utf-8")  # of dashboard.html
 PAGE = STYLES["page"]["*"]["background"][0]["color"]["solid"]["color"]
 VISUALS = sorted(REPORT.rglob("visual.json"))
 # properties that colour a text, what it stands on, and data (not text: borders, gridlines)
@@ -50,6 +53,15 @@ def lab(colour: str, eye) -> np.ndarray:
     x = XYZ @ np.clip(eye @ linear(colour), 0, 1) / [0.95047, 1, 1.08883]
     x = np.where(x > 0.008856, np.cbrt(x), 7.787 * x + 16 / 116)
     return np.array([116 * x[1] - 16, 500 * (x[0] - x[1]), 200 * (x[1] - x[2])])
+
+
+def in_style(name: str, scheme: int = 0) -> str:
+    """A colour of dashboard.html: 0 in the light, 1 in the dark."""
+    return re.findall(rf"--{name}: (#\w{{6}})", STYLE)[scheme]
+
+
+NAMES = [colour[6:-1] for colour in MANY]  # var(--name)
+LINES, LINES_IN_THE_DARK = ([in_style(name, scheme) for name in NAMES] for scheme in (0, 1))
 
 
 def literals(node) -> list[str]:
@@ -120,8 +132,14 @@ def test_colours_of_data_stand_out():
 
 @pytest.mark.parametrize("eye", EYES)
 def test_colours_of_data_differ_whatever_cone_is_missing(eye):
-    for one, other in combinations(THEME["dataColors"], 2):
-        assert np.linalg.norm(lab(one, EYES[eye]) - lab(other, EYES[eye])) > 15, (one, other)
+    for palette in (THEME["dataColors"], LINES, LINES_IN_THE_DARK):
+        for one, other in combinations(palette, 2):
+            assert np.linalg.norm(lab(one, EYES[eye]) - lab(other, EYES[eye])) > 15, (one, other)
+
+
+def test_both_dashboards_have_one_palette():
+    assert THEME["dataColors"][: len(MANY)] == LINES
+    assert all(contrast(colour, in_style("panel", 1)) >= 3 for colour in LINES_IN_THE_DARK)
 
 
 def test_every_text_of_the_theme_can_be_read():

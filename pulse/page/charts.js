@@ -1,18 +1,6 @@
 // Parts that draw: charts, with their tables behind them, and grids of shaded cells.
 
-const SPECS = document.getElementById("specs").textContent;
-const DARK = {
-  "#0072B2": "#5AB0E8",
-  "#9DC3E0": "#3F6C8C",
-  "#B84A00": "#F0904A",
-  "#222222": "#ECEEF0",
-  "#5F6368": "#A9B0B7",
-  "#D9DCE0": "#3A4048",
-  "#007A5E": "#3DBE9B",
-  "#9A4A8C": "#D78CC9",
-  "#4A8FC2": "#8FC4EA",
-  "#8A6D00": "#D9B93B",
-};
+const SPECS = JSON.parse(document.getElementById("specs").textContent);
 // the formats of the charts' axes
 const AXES = {
   amount: value => COMPACT.format(value),
@@ -21,7 +9,6 @@ const AXES = {
   month: FORMATS.month,
   whole: FORMATS.count,
 };
-const isDark = matchMedia("(prefers-color-scheme: dark)");
 
 function chart(id, size, spec) {
   const plot = el("div", { class: "plot", role: "img" });
@@ -33,7 +20,8 @@ function chart(id, size, spec) {
     waiting = null;
   const fillTable = () =>
     place.replaceChildren(...(behind.open ? [tableOf(content.title, content.rows, content.columns)] : []));
-  const { step } = JSON.parse(SPECS)[spec].usermeta || {}; // the height of a row, where a chart grows with them
+  // the height of a row, where a chart grows with them, and the most of its width that their labels take
+  const { step, labels = 0.2 } = SPECS[spec].usermeta || {};
   const rowsNow = () =>
     content.rows.map(row => ({
       ...row,
@@ -42,7 +30,6 @@ function chart(id, size, spec) {
     }));
 
   async function draw() {
-    const text = isDark.matches ? SPECS.replace(/#[0-9A-F]{6}/g, colour => DARK[colour] || colour) : SPECS;
     const options = {
       actions: false,
       renderer: "svg",
@@ -52,9 +39,8 @@ function chart(id, size, spec) {
       expressionFunctions: AXES,
       tooltip: (_, event, item, text) => showTip(text || "", event.clientX, event.clientY),
     };
-    if (view) view.finalize();
-    const drawn = JSON.parse(text)[spec];
-    drawn.config.axisY = { labelLimit: Math.round(plot.clientWidth * (step ? 0.45 : 0.2)) };
+    const drawn = structuredClone(SPECS[spec]);
+    drawn.config.axisY = { labelLimit: Math.round(plot.clientWidth * labels) };
     drawn.config.legend.columns = Math.max(1, Math.floor(plot.clientWidth / 180));
     const height = step ? { height: step * content.rows.length } : {};
     ({ view } = await vegaEmbed(plot, { ...drawn, ...height, datasets: { rows: rowsNow() } }, options));
@@ -67,9 +53,6 @@ function chart(id, size, spec) {
     await view.data("rows", rowsNow()).runAsync();
   }
 
-  isDark.addEventListener("change", () => {
-    waiting = waiting && waiting.then(() => view && draw());
-  });
   return {
     node,
     update(next) {

@@ -1,7 +1,7 @@
 "use strict";
 // The tables, what slicers leave of them, and what it adds up to. Money is in the smallest unit until it is shown.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
+const DATA = await unzip(document.getElementById("data").textContent);
 const SHOP = DATA.shop;
 const MISSING = DATA.missing;
 const TABLES = {};
@@ -12,17 +12,17 @@ const UNKNOWN = "Unknown";
 const GUESTS = "Guests";
 const BANDS = ["low", "medium", "high", "gone"];
 
+function unzip(text) {
+  const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+}
+
 // --- tables: a list of rows each ---
 
 for (const [name, columns] of Object.entries(DATA.tables)) {
-  const names = Object.keys(columns);
-  const lists = names.map(key =>
-    columns[key].of ? columns[key].at.map(place => columns[key].of[place]) : columns[key],
-  );
-  TABLES[name] =
-    name === "slicers"
-      ? Object.fromEntries(names.map((key, n) => [key, lists[n]]))
-      : lists[0].map((_, row) => Object.fromEntries(names.map((key, n) => [key, lists[n][row]])));
+  const [keys, lists] = [Object.keys(columns), Object.values(columns)];
+  const rowAt = place => Object.fromEntries(keys.map((key, n) => [key, lists[n][place]]));
+  TABLES[name] = name === "slicers" ? columns : lists[0].map((_, place) => rowAt(place));
 }
 
 // The rows of a table that the choices of these slicers leave: {slicer: Set of values, empty where all are wanted}.
@@ -101,7 +101,11 @@ const percent = (digits, sign) =>
   });
 const day = options => new Intl.DateTimeFormat(LANGUAGE, { timeZone: "UTC", ...options });
 const INTEGER = number(0);
-const DOUBLINGS = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 1, signDisplay: "exceptZero" });
+const DOUBLINGS = new Intl.NumberFormat(LANGUAGE, {
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+  signDisplay: "exceptZero",
+});
 const TENTHS = number(1);
 const THOUSANDTHS = number(3);
 const PERCENT = percent(1);

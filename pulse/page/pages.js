@@ -100,8 +100,8 @@ const PAGES = [
       table("model-metrics", "full"),
       chart("model-calibration", "half", "calibration"),
       chart("model-coefficients", "half", "odds"),
-      table("model-data-quality", "half"),
-      table("model-runs", "half"),
+      table("model-data-quality", "full"),
+      table("model-runs", "full"),
     ],
   },
 ];
