@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
 
 REJECT_LIMIT = 0.05  # share of rows that may be left out before a load stops
 UNREADABLE = ", or say how numbers are written (1.234,50 with --decimal , --thousands .)"
+MOST_MEMORY = "60%"  # of the machine's, for DuckDB
 LARGEST_DOCUMENT = 16 * 2**20  # bytes: what MongoDB takes
 LINE_BYTES, TEXT_BYTES = 73, 5  # of an item in BSON; more for each text, beside its own
 REPEATED = "repeated line, kept"  # remarks on what is kept
@@ -41,7 +42,7 @@ def report_rejects(con: "DuckDBPyConnection", opened: Opened, args: Namespace) -
     total = count(con, "SELECT count(*) FROM lines")
     if not total:
         fail(f"{opened.labels[0]} holds no order, only a header: export it again, with its rows.")
-    noted = con.execute(grouping.REJECTS_SQL).fetchall()
+    noted = execute(con, grouping.REJECTS_SQL).fetchall()
     places = {problem: name_rows(opened, first) for problem, _, first in noted}
     for problem, n, first in noted:
         say("Noted", f"{n:,} of {total:,} rows: {problem} ({places[problem]}{' ...' if n > len(first) else ''})")
@@ -60,7 +61,7 @@ def report_rejects(con: "DuckDBPyConnection", opened: Opened, args: Namespace) -
 
 def refuse_large_orders(con: "DuckDBPyConnection", opened: Opened, columns: Columns) -> None:
     """Stop at an order with more lines than MongoDB takes in one document."""
-    for first, n in con.execute(LARGEST_SQL).fetchall():
+    for first, n in execute(con, LARGEST_SQL).fetchall():
         fail(
             f"{opened.labels[first['part']]}, row {first['row']}: this order has {n:,} rows, more than the 16 MB "
             f"that MongoDB takes: is {columns['order_id'][0]} a till's or a customer's id? Name the column that "
@@ -101,15 +102,26 @@ def say_what_is_odd(con: "DuckDBPyConnection", columns: Columns, settings: Setti
     if far_apart:
         whose = f"is {columns['order_id'][0]} their own id, or a till's?"
         say("Noted", f"orders with lines over a week apart, dated by the earliest: {far_apart:,}; {whose}")
-    of_customers, most = con.execute(grouping.CONCENTRATION_SQL).fetchall()[0]
+    of_customers, most = execute(con, grouping.CONCENTRATION_SQL).fetchall()[0]
     if not of_customers:
         say("Noted", "no order has a customer: scripts 2 and 3 need customer_id (or customer_email)")
     doubt_customers(of_customers, most, (columns.get("customer_id") or columns.get("customer_email", ("it",)))[0])
 
 
+def execute(con: "DuckDBPyConnection", query: str) -> "DuckDBPyConnection":
+    """Execute it; where DuckDB's share of memory is too small, as for many orders of a line each, with more."""
+    from duckdb import OutOfMemoryException
+
+    try:
+        return con.execute(query)
+    except OutOfMemoryException:
+        con.execute(f"SET memory_limit = '{MOST_MEMORY}'")
+        return con.execute(query)
+
+
 def count(con: "DuckDBPyConnection", query: str) -> int:
     """The one number that the query gives."""
-    return con.execute(query).fetchall()[0][0]
+    return execute(con, query).fetchall()[0][0]
 
 
 # --- --check ---
@@ -121,26 +133,26 @@ def say_check(con: "DuckDBPyConnection", opened: Opened, columns: Columns) -> No
     for ours, theirs in columns.items():
         say("Column", f"{ours:<19}{' + '.join(theirs):<26}{example(con, opened, ours, theirs[0]):.25}")
     con.execute(f"CREATE VIEW documents AS {grouping.all_documents_sql(columns)}")
-    currencies = con.execute(grouping.BY_CURRENCY_SQL).fetchall()
+    currencies = execute(con, grouping.BY_CURRENCY_SQL).fetchall()
     places = max(decimals(currency) for currency, _ in currencies)
     if "currency" in columns:
         say("Currency", ", ".join(f"{hide_addresses(name or '(blank)')} ({n:,} orders)" for name, n in currencies))
     if len(currencies) > 1:
         say("Noted", "amounts of several currencies are added up below; scripts 2 and 3 read one, REPORT_CURRENCY")
     blank = "(blank)" if "status" in columns else "(no such column)"
-    for status, sold, n, amount in con.execute(grouping.BY_STATUS_SQL).fetchall():
+    for status, sold, n, amount in execute(con, grouping.BY_STATUS_SQL).fetchall():
         kind = "sold" if sold else "not sold"
         kinds = "refunds" if amount < 0 else "orders"
         name = hide_addresses(status or blank)
         say("Status", f"{name:<22}{kind:<9}{n:>10,} {kinds:<8}{as_text(amount, places):>19}")
-    months = con.execute(grouping.BY_MONTH_SQL).fetchall()
+    months = execute(con, grouping.BY_MONTH_SQL).fetchall()
     for number, (month, n, *amounts) in enumerate(months, 1):
         if number <= 3 or number > len(months) - 3:
             gross, refunds = (as_text(amount, places) for amount in amounts)
             say("Month", f"{month:<8}{n:>10,} orders{gross:>19} refunds{refunds:>18}")
         elif number == 4:
             say("Month", "...")
-    n, gross, refunds, returned, customers, guests = con.execute(grouping.SUMS_SQL).fetchall()[0]
+    n, gross, refunds, returned, customers, guests = execute(con, grouping.SUMS_SQL).fetchall()[0]
     net = as_text(gross + refunds, places)
     say("Sold", f"{n:,} orders, gross {as_text(gross, places)}")
     say("", f"{returned:,} refunds {as_text(refunds, places)}, net {net}")

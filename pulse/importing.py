@@ -1,6 +1,7 @@
 """Files of orders, or of order lines, as documents: DuckDB types, judges and groups their rows.
 
-What exceeds DuckDB's share of memory waits on disk; the share grows with the rows, since orders are grouped there.
+What exceeds DuckDB's share of memory waits on disk; the share grows with the rows, since orders are grouped there,
+and with what they take.
 """
 
 from argparse import Namespace
@@ -16,7 +17,7 @@ from pulse import grouping
 from pulse.files import Opened, create_file_table, open_headers, unchanged
 from pulse.identity import hash_address
 from pulse.import_options import with_options
-from pulse.import_report import count, count_remarks, refuse_large_orders, report_rejects, say_what_is_odd
+from pulse.import_report import count, count_remarks, execute, refuse_large_orders, report_rejects, say_what_is_odd
 from pulse.layouts import NUMBERS, Columns, Layout, choose_columns, choose_layout
 from pulse.loads import Block, Source
 from pulse.parsing import CUT_ID
@@ -28,7 +29,7 @@ from pulse.statuses import BLANK, general_words, normalise, sold_words, user_wor
 if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
     from duckdb import DuckDBPyConnection
 
-MEMORY_MB, MORE_MB = 250, 200  # DuckDB's share, and for each million rows beyond the first; the rest waits on disk
+MEMORY_MB, MORE_MB = 130, 100  # DuckDB's share, and for each million rows beyond the first; the rest waits on disk
 ROOM = "about ten times the size of the files"  # of the disk, at the most
 BATCH = 2_000  # documents at a time
 MOST_LINES = 20_000  # of orders: from so many on, a batch is full
@@ -149,7 +150,7 @@ def identify_customers(con: "DuckDBPyConnection", find_key: Callable[[], str]) -
     has_addresses = count(con, "SELECT count(address) FROM typed")
     key = find_key() if has_addresses else ""
     con.create_function("hash_address", lambda address: hash_address(address, key), ["VARCHAR"], "VARCHAR")
-    con.execute(grouping.ADDRESSES_SQL)
+    execute(con, grouping.ADDRESSES_SQL)
     unnamed = "SELECT count(*) FROM typed JOIN addresses USING (address) WHERE hashed AND customer_id IS NULL"
     if has_addresses and count(con, unnamed):
         say("Noted", "customers are told apart by address: a keyed hash stands in its place in every table")
@@ -159,7 +160,7 @@ def classify_statuses(
     con: "DuckDBPyConnection", columns: Columns, layout: Layout, args: Namespace, settings: Settings
 ) -> bool:
     """Make the table words: what each status says; returns whether an order without one is sold."""
-    texts = con.execute(grouping.STATUSES_SQL).fetchall()
+    texts = execute(con, grouping.STATUSES_SQL).fetchall()
     blank = count(con, grouping.BLANK_STATUS_SQL) if "status" in columns else 0
     counts = {BLANK: blank} if blank else {}
     for text, n in texts:
@@ -181,12 +182,12 @@ def classify_statuses(
 @clock("Grouping")
 def group_rows(con: "DuckDBPyConnection", columns: Columns, layout: Layout, blank_is_sold: bool) -> None:
     """Make the tables orders and lines."""
-    con.execute(grouping.LAST_PARTS_SQL)
+    execute(con, grouping.LAST_PARTS_SQL)
     known = {name for name in ("addresses", "words", "last_parts") if count(con, f"SELECT count(*) FROM {name}")}
     con.execute(grouping.told_sql(layout, known))
-    con.execute(grouping.first_sql(columns, blank_is_sold))
-    con.execute(grouping.lines_sql(columns))
-    con.execute(grouping.FIRST_REFUNDS_SQL)
+    execute(con, grouping.first_sql(columns, blank_is_sold))
+    execute(con, grouping.lines_sql(columns))
+    execute(con, grouping.FIRST_REFUNDS_SQL)
 
 
 # --- documents ---
@@ -254,6 +255,6 @@ def fetch_documents(con: "DuckDBPyConnection", query: str) -> Iterator[list[dict
 
 def fetch_rows(con: "DuckDBPyConnection", query: str, size: int) -> Iterator[list[tuple]]:
     """The query's rows, so many at a time."""
-    result = con.execute(query)
+    result = execute(con, query)
     while rows := result.fetchmany(size):
         yield rows
