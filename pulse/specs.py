@@ -16,6 +16,7 @@ DASHES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [1, 0], [6, 2], [2, 2]]
 HEIGHT = 220  # of a chart, in pixels
 GROWING = {"bars": (26, 0.45), "odds": (26, 0.6), "shares": (13, 0.45)}  # height of a row; most width of a label
 ROWS = alt.NamedData("rows", format=alt.DataFormat(parse=None))
+BY_ROW = alt.EncodingSortField("nth", op="min")  # as the rows come, also when they change
 DAYS = [7, 14, 30, 60, 90, 180, 365]
 SINCE = "Months since the first order"
 
@@ -52,19 +53,19 @@ def configure(chart: Any, **properties: Any) -> Any:
             labelColor=GREY, titleColor=GREY, gridColor=LINE, domainColor=LINE, tickColor=LINE,
             labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
         )
-        .configure_legend(labelColor=INK, labelFontSize=12)
+        .configure_legend(labelColor=INK, labelFontSize=12, gridAlign="all")
     )  # fmt: skip
 
 
 def month_axis(title: str | None) -> alt.X:
     """Months from left to right."""
-    axis = alt.Axis(formatType="month", format="", grid=False, labelOverlap=True)
+    axis = alt.Axis(formatType="month", format="", grid=False, labelOverlap=True, labelSeparation=8)
     return alt.X("x:T", title=title, axis=axis, scale=alt.Scale(type="utc"))
 
 
 def number_axis(title: str, values: list[int] | None = None, **scale: Any) -> alt.X:
     """Whole numbers from left to right."""
-    axis = alt.Axis(formatType="whole", format="", grid=False, tickMinStep=1, labelOverlap=True)
+    axis = alt.Axis(formatType="whole", format="", grid=False, tickMinStep=1, labelOverlap=True, labelSeparation=8)
     if values:
         axis.values = values
     return alt.X("x:Q", title=title, axis=axis, scale=alt.Scale(nice=False, **(scale or {"zero": False})))
@@ -87,7 +88,7 @@ def bars(room_left: int = 0) -> Any:
     label = alt.Axis(title=None, domain=False, ticks=False, labelColor=INK)
     room = alt.Scale(nice=False, rangeMin=room_left, rangeMax=alt.expr("width - 76"))
     base = alt.Chart(ROWS).encode(
-        alt.Y("label:N", sort=None, axis=label), alt.X("value:Q", axis=None, scale=room), alt.Tooltip("tip:N")
+        alt.Y("label:N", sort=BY_ROW, axis=label), alt.X("value:Q", axis=None, scale=room), alt.Tooltip("tip:N")
     )
     side: Any = {
         "align": alt.expr("datum.value < 0 ? 'right' : 'left'"),
@@ -105,9 +106,9 @@ def shares() -> Any:
     label = alt.Axis(title=None, domain=False, ticks=False, labelColor=INK)
     value = alt.Axis(title=None, formatType="share", format="", tickCount=5, domain=False, ticks=False)
     return alt.Chart(ROWS).mark_bar().encode(
-        alt.Y("label:N", sort=None, axis=label),
+        alt.Y("label:N", sort=BY_ROW, axis=label),
         alt.X("value:Q", axis=value),
-        alt.YOffset("kind:N", sort=None),
+        alt.YOffset("kind:N", sort=BY_ROW),
         alt.Color("kind:N", scale=colours, legend=legend),
         alt.Tooltip("tip:N"),
     )  # fmt: skip
@@ -116,7 +117,8 @@ def shares() -> Any:
 def columns(colours: alt.Scale, legend: alt.Legend | None, kind: str) -> Any:
     """A column for each month, in one colour or in layers by kind."""
     month = alt.Axis(formatType="month", format="", grid=False, labelAngle=0, labelOverlap=True)
-    return start().mark_bar(width=alt.expr("min(60, 0.9 * bandwidth('x'))")).encode(
+    look: Any = {"width": alt.expr("min(60, 0.9 * bandwidth('x'))"), "stroke": GREY, "strokeWidth": 0.5}
+    return start().mark_bar(**look).encode(
         alt.X("x:O", title=None, axis=month),
         value_axis(kind),
         alt.Color("kind:N", scale=colours, sort=None, legend=legend),
@@ -127,9 +129,9 @@ def columns(colours: alt.Scale, legend: alt.Legend | None, kind: str) -> Any:
 
 def lines(x: alt.X, kind: str, legend: bool = True) -> Any:
     """A line for each kind, in colours and dashes."""
-    drawn: Any = {"scale": alt.Scale(range=MANY), "sort": None, "legend": series_legend() if legend else None}
+    drawn: Any = {"scale": alt.Scale(range=MANY), "sort": BY_ROW, "legend": series_legend() if legend else None}
     base = start().encode(x, value_axis(kind), alt.Color("kind:N", **drawn))
-    dashes = alt.StrokeDash("kind:N", scale=alt.Scale(range=DASHES), sort=None, legend=None)
+    dashes = alt.StrokeDash("kind:N", scale=alt.Scale(range=DASHES), sort=BY_ROW, legend=None)
     points = base.mark_circle(size=24).encode(alt.Tooltip("tip:N"))
     return base.mark_line(strokeWidth=2.2).encode(dashes) + points
 
@@ -144,7 +146,7 @@ def banded(x: alt.X, kind: str) -> Any:
     """Lines with a band from low to high around them."""
     band = start().mark_area(opacity=0.18).encode(
         x, alt.Y("low:Q", title=None), alt.Y2("high:Q"),
-        alt.Color("kind:N", scale=alt.Scale(range=MANY), sort=None, legend=series_legend()),
+        alt.Color("kind:N", scale=alt.Scale(range=MANY), sort=BY_ROW, legend=series_legend()),
     )  # fmt: skip
     return band + lines(x, kind)
 

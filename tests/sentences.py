@@ -59,12 +59,11 @@ def changes(base: str, truth: dict, s) -> str:
     said = []
     for before, months in (("month", 1), ("year", 12)):
         change = truth[f"{base}, vs {before} before"](s)
-        sign = "" if not known(change) or abs(change) < 0.0005 else "+" if change > 0 else "-"
-        there = known(change)
         day = name(s.last_month, months)[: 3 if months == 1 else None]  # the month before needs no year
-        said.append(f"{sign}{percent(abs(change))} on {day}" if there else f"no {before} before")
-    if said == ["no month before", "no year before"]:
-        return "no month before to compare with"
+        sign = "" if not known(change) or abs(change) < 0.0005 else "+" if change > 0 else "-"
+        said.append(f"{sign}{percent(abs(change))} on {day}" if known(change) else f"none above 0 in {day}")
+    if all(each.startswith("none") for each in said):
+        return said[0] + said[1].replace("none above 0 in", " or")
     return ", ".join(said)
 
 

@@ -55,6 +55,11 @@ def address(choice: dict) -> dict:
     return {IN_ADDRESS.get(name, name): values for name, values in choice.items()}
 
 
+def elements(drawn: str) -> list[str]:
+    """A picture's elements with their texts, in any order; without the numbers by which Vega tells its clips."""
+    return sorted(re.findall(r"<[^>]*>[^<]*", re.sub(r"(clip|gradient_)\d+", "", drawn)))
+
+
 def same(found, expected, where: str) -> None:
     """Texts and lists equal; numbers but for the last digits of a double."""
     if isinstance(expected, list):
@@ -337,7 +342,26 @@ def test_what_a_page_leaves_out_it_says(view):
     view.go("retention", country=["Spain"], segment=["Champions"])
     assert "Left out here: the choice of Segment" in view.text("#retention .left")
     view.go("segments", month=["2025-03-01"])
-    assert "months is left out" in view.text("#segments .left")
+    assert view.text("#segments .left") == "Left out here: the choice of Month. Segments are of one day."
+    view.go("overview", band=["high"], first_category=["Books"])
+    assert view.text("#overview .left").strip() == "Left out here: the choice of Risk band, First category."
+
+
+def test_what_is_clicked_draws_what_its_address_draws(view):
+    """The order of bars, lines and colours too."""
+    view.go("overview")
+    for page in PAGES[:4]:
+        view.go(page)
+        shown = "article.on .plot:not([hidden]), article.on .heat"
+        drawn = f"[...document.querySelectorAll('{shown}')].map(each => each.innerHTML)"
+        slicer = view.tab.locator("[data-slicer=segment]:visible, [data-slicer=country]:visible").last
+        slicer.locator("summary").click()
+        slicer.get_by_role("checkbox").nth(1).check()
+        view.tab.locator(ALL_READY).wait_for()
+        clicked = view.tab.evaluate(drawn)
+        view.tab.reload()
+        view.tab.locator(ALL_READY).wait_for()
+        assert [*map(elements, view.tab.evaluate(drawn))] == [*map(elements, clicked)]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -361,6 +385,15 @@ def test_it_prints_five_pages(view):
     assert view.tab.evaluate(found) == ["auto", "page", "page", "page", "page"]
     assert view.tab.evaluate("getComputedStyle(document.body).color") == "rgb(34, 34, 34)"  # on white paper
     assert view.tab.locator("#churn-list tbody tr:visible").count() == 14
+
+
+@pytest.mark.parametrize(("name", "value"), [("success_rate", "5"), ("margin", ""), ("contact_cost", "-1")])
+def test_a_cost_that_cannot_be_is_told_and_not_used(view, files, name, value):
+    before = view.go("churn", **{name: [value]})["list"]
+    assert before["note"] == f"Worth {truth.churn(files, {})['worth']:,.0f}."
+    assert set_cost(view, name, value)["list"] == before
+    said = "from 0 to 1" if name != "contact_cost" else "0 or more"
+    assert view.tab.get_by_role("alert").inner_text().endswith(f" has to be {said}: nothing was changed.")
 
 
 def test_a_printed_page_says_what_it_is_of(view):

@@ -305,8 +305,8 @@ LESS = {  # what the files lack, and what is said of it
         one_month,
         {
             "Latest month name": "Jan 2023",
-            "Net revenue, changes": "no month before to compare with",
-            "Active customers, changes": "no month before to compare with",
+            "Net revenue, changes": "none above 0 in Dec or Jan 2022",
+            "Active customers, changes": "none above 0 in Dec or Jan 2022",
             "Insight, overview": "Net revenue was 14,987 in Jan 2023; refunds took 0.6%.",
             "Insight, retention": "Too early to say: no month after a first order is complete.",
             "Title, heat map": "Too early: no month after a first order is complete",
@@ -328,7 +328,7 @@ LESS = {  # what the files lack, and what is said of it
     "no sales in the month before": (
         no_month_before,
         {
-            "Completed orders, changes": "no month before, -2.4% on Dec 2024",
+            "Completed orders, changes": "none above 0 in Nov, -2.4% on Dec 2024",
             "Insight, overview": "Net revenue was 14,379 in Dec 2025, 3.5% above the year before; "
             "refunds took 1.5%.",
         },
@@ -391,7 +391,7 @@ LESS = {  # what the files lack, and what is said of it
     "nothing sold": (
         nothing_sold,
         {
-            "Net revenue, changes": "no month before to compare with",
+            "Net revenue, changes": "none above 0 in Nov or Dec 2024",
             "Insight, overview": "Net revenue was 0 in Dec 2025.",
             "Insight, segments": "Champions are 21.5% of customers; 29 customers changed segment within a month.",
         },
@@ -399,7 +399,7 @@ LESS = {  # what the files lack, and what is said of it
     "more given back than sold": (
         more_back_than_sold,
         {
-            "Net revenue, changes": "no month before to compare with",
+            "Net revenue, changes": "none above 0 in Nov or Dec 2024",
             "Insight, overview": "Net revenue was -13,400 in Dec 2025; refunds took 300.0%.",
             "Insight, segments": "Champions are 21.5% of customers; 29 customers changed segment within a month.",
         },

@@ -106,12 +106,12 @@ def month_figures(shop: Shop, choice: dict, month: pd.Timestamp) -> list:
 
 def changes(last: pd.Timestamp, now, before, year_before) -> str:
     said = []
-    for earlier, n, none in ((before, 1, "no month before"), (year_before, 12, "no year before")):
-        known = earlier is not None and earlier > 0
-        change = round(100 * (now / earlier - 1), 1) if known else 0
+    for earlier, n in ((before, 1), (year_before, 12)):
         day = words(last - pd.DateOffset(months=n))[: 3 if n == 1 else None]
-        said.append(f"{change:+.1f}% on {day}" if known else none)
-    return ", ".join(said).replace("+0.0%", "0.0%")
+        known = earlier is not None and earlier > 0
+        change = f"{round(100 * (now / earlier - 1), 1):+.1f}%" if known else ""
+        said.append(f"{change.replace('+0.0', '0.0')} on {day}" if known else f"none above 0 in {day}")
+    return ", ".join(said)
 
 
 # --- segments ---

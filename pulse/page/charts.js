@@ -5,7 +5,7 @@ const SPECS = JSON.parse(document.getElementById("specs").textContent);
 const AXES = {
   amount: value => COMPACT.format(value),
   many: value => MANY.format(value),
-  share: FORMATS.percent,
+  share: value => SHARE.format(value),
   month: FORMATS.month,
   whole: FORMATS.count,
 };
@@ -19,12 +19,13 @@ function chart(id, size, spec) {
     content = null,
     waiting = null;
   const fillTable = () =>
-    place.replaceChildren(...(behind.open ? [tableOf(content.title, content.rows, content.columns)] : []));
+    place.replaceChildren(...(behind.open && content ? [tableOf(content.title, content.rows, content.columns)] : []));
   // the height of a row, where a chart grows with them, and the most of its width that their labels take
   const { step, labels = 0.2 } = SPECS[spec].usermeta || {};
   const rowsNow = () =>
-    content.rows.map(row => ({
+    content.rows.map((row, nth) => ({
       ...row,
+      nth,
       x: typeof row.x === "string" ? Date.parse(row.x) : row.x,
       tip: content.columns.map(([title, key, kind]) => `${title}: ${FORMATS[kind](row[key])}`).join("\n"),
     }));
@@ -40,8 +41,10 @@ function chart(id, size, spec) {
       tooltip: (_, event, item, text) => showTip(text || "", event.clientX, event.clientY),
     };
     const drawn = structuredClone(SPECS[spec]);
-    drawn.config.axisY = { labelLimit: Math.round(plot.clientWidth * labels) };
+    const share = plot.clientWidth < 420 ? Math.min(labels, 0.42) : labels;
+    drawn.config.axisY = { labelLimit: Math.round(plot.clientWidth * share) };
     drawn.config.legend.columns = Math.max(1, Math.floor(plot.clientWidth / 180));
+    if (content.kinds) drawn.encoding.color.scale.domain = content.kinds;
     const height = step ? { height: step * content.rows.length } : {};
     ({ view } = await vegaEmbed(plot, { ...drawn, ...height, datasets: { rows: rowsNow() } }, options));
     plot.querySelector("svg").setAttribute("aria-hidden", "true"); // the plot's label and the table say what it shows
@@ -50,7 +53,7 @@ function chart(id, size, spec) {
   async function fill() {
     if (!view) return draw();
     if (step) view.height(step * content.rows.length);
-    await view.data("rows", rowsNow()).runAsync();
+    await view.data("rows", rowsNow()).resize().runAsync();
   }
 
   return {

@@ -11,10 +11,12 @@ const RANKING = (TABLES.metrics || []).find(
 );
 const CAN_RANK = Boolean(RANKING) && !(RANKING.low <= 0.5); // as script 3 decides it
 
-function costOf(text, name) {
-  const value = text === null || text === "" ? NaN : Number(text);
-  return Number.isFinite(value) && value >= 0 ? value : usualCost(name);
+function isCost(text, most) {
+  const value = Number(text);
+  return Boolean(text) && Number.isFinite(value) && value >= 0 && value <= most;
 }
+
+const costOf = (text, [name, , , most]) => (isCost(text, most) ? Number(text) : usualCost(name));
 
 // Of customers whose probabilities and amounts at risk add up to these; nobody who is gone is won.
 function profitOf({ customers, probability, at_risk }, { contact_cost, offer_cost, success_rate, margin }) {
@@ -89,9 +91,8 @@ function churn(choice) {
   const none = predicted ? "" : "No customers in this choice";
   return {
     words: churnWords({ ...found, predicted, atRisk: sum(risks, "at_risk") }),
-    left: choice.month.size ? "The choice of months is left out here: it looks ahead from one day." : "",
     parts: [
-      { title: "Expected net revenue", value: predicted ? sum(risks, "expected") : null, kind: "money" },
+      { title: "Expected of today's customers", value: predicted ? sum(risks, "expected") : null, kind: "money" },
       { title: "Net revenue at risk", value: predicted ? sum(risks, "at_risk") : null, kind: "money" },
       { title: "At high risk, still to be won", value: count("high"), kind: "count" },
       { title: "Gone already", value: count("gone"), kind: "count" },
@@ -102,6 +103,7 @@ function churn(choice) {
           (reasons.rows.length
             ? "Revenue at risk by main reason"
             : "Nobody in this choice is at risk for a known reason"),
+        note: reasons.rows.length ? "of those at medium and high risk" : "",
         ...reasons,
       },
       { ...found, predicted, costs: choice.costs },

@@ -109,6 +109,7 @@ const DOUBLINGS = new Intl.NumberFormat(LANGUAGE, {
 const TENTHS = number(1);
 const THOUSANDTHS = number(3);
 const PERCENT = percent(1);
+const SHARE = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 1 });
 const PLAIN_PERCENT = percent(0);
 const SIGNED = percent(1, true);
 const MONTH = day({ year: "numeric", month: "short" });

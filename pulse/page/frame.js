@@ -21,7 +21,7 @@ function readAddress() {
     state[name] = new Set(found.getAll(name).filter(value => valuesOf(name).includes(value)));
   for (const name of Object.keys(SINGLE)) state[name] = found.get(name) || SINGLE[name];
   if (!PAGES.some(page => page.id === state.page)) state.page = SINGLE.page;
-  state.costs = Object.fromEntries(COSTS.map(([name]) => [name, costOf(found.get(name), name)]));
+  state.costs = Object.fromEntries(COSTS.map(cost => [cost[0], costOf(found.get(cost[0]), cost)]));
 }
 
 function addressOf(page) {
@@ -195,6 +195,12 @@ function build() {
 
 const slicersOf = page => (page.missing() ? [] : page.slicers(state));
 
+// What is chosen and moves nothing on a page.
+function leftOut(page) {
+  const left = CHOICES.filter(name => state[name].size && !slicersOf(page).includes(name)).map(name => NAMES[name]);
+  return left.length ? `Left out here: the choice of ${left.join(", ")}. ${page.why || ""}` : "";
+}
+
 // What is chosen, for a page on paper: its slicers are not there.
 function chosenWords(page) {
   const on = slicersOf(page);
@@ -209,8 +215,8 @@ function chosenWords(page) {
 async function update(page) {
   page.stale = false;
   if (page.missing()) return page.say(page.missing(), "");
-  const { words, left, parts } = page.content(state);
-  page.say(words, left || "");
+  const { words, parts } = page.content(state);
+  page.say(words, leftOut(page));
   page.parts.forEach((part, n) => (part.node.hidden = !parts[n]));
   await Promise.all(page.parts.map((part, n) => parts[n] && part.update(parts[n])));
 }

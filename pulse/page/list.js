@@ -14,19 +14,22 @@ const IN_FILE = [...LIST_COLUMNS.map(([, key]) => key), "second", "country", "ch
 const MOST_SHOWN = 500;
 
 function contactList(id, size) {
-  const inputs = COSTS.map(([name, words, step]) => {
+  const wrong = el("p", { class: "note left", role: "alert" });
+  const inputs = COSTS.map(([name, words, step, most]) => {
     const input = el("input", {
       type: "number",
       id: `cost-${name}`,
       min: "0",
-      max: step < 0.1 ? "1" : null,
+      max: most === 1 ? "1" : null,
       step: `${step}`,
-      change: () =>
-        choose(s => {
-          s.costs[name] = costOf(input.value, name);
-        }),
+      change: () => {
+        const fits = isCost(input.value, most);
+        wrong.textContent = fits ? "" : `${words} has to be ${limitsOf(most)}: nothing was changed.`;
+        if (fits) choose(s => (s.costs[name] = Number(input.value)));
+        else input.value = content.costs[name];
+      },
     });
-    return [name, input, el("label", {}, `What if: ${words.toLowerCase()} `, input)];
+    return [name, input, el("label", {}, `What if: ${words.toLowerCase()}${most === 1 ? " (0 to 1)" : ""} `, input)];
   });
   const back = el(
     "button",
@@ -53,6 +56,7 @@ function contactList(id, size) {
     id,
     size,
     el("div", { class: "tools" }, ...inputs.map(([, , label]) => label), back),
+    wrong,
     tools,
     found,
     place,
@@ -135,6 +139,7 @@ function contactList(id, size) {
           : large,
       };
       name(content);
+      wrong.textContent = "";
       for (const [key, input] of inputs) if (document.activeElement !== input) input.value = next.costs[key];
       back.hidden = !isChanged(next.costs);
       tools.hidden = place.hidden = !next.contact;

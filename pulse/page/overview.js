@@ -97,7 +97,9 @@ function customersByMonth(rows) {
   return {
     title: list.length
       ? "Customers by month, without the month in progress"
-      : "Customers by month: no month is complete",
+      : rows.length
+        ? "Customers by month: no month is complete"
+        : "No customers in this choice",
     rows: list,
     columns: [
       ["Month", "x", "month"],

@@ -8,12 +8,14 @@ const DIMENSIONS = [
   ["first_category", "First category"],
   ["first_channel", "Channel of the first order"],
 ];
+// what a contact costs and brings: name, words, a step of its input, and the most that it can be
 const COSTS = [
-  ["contact_cost", "Contact cost", 0.5],
-  ["offer_cost", "Offer cost", 0.5],
-  ["success_rate", "Success rate", 0.01],
-  ["margin", "Margin", 0.01],
+  ["contact_cost", "Contact cost", 0.5, Infinity],
+  ["offer_cost", "Offer cost", 0.5, Infinity],
+  ["success_rate", "Success rate", 0.01, 1],
+  ["margin", "Margin", 0.01, 1],
 ];
+const limitsOf = most => (most === 1 ? "from 0 to 1" : "0 or more");
 
 const needs =
   (...scripts) =>
@@ -47,6 +49,7 @@ const PAGES = [
     missing: needs(ANALYSE),
     slicers: () => WHO,
     content: segments,
+    why: "Segments are of one day.",
     make: () => [
       ...["customers", "revenue", "repeat-rate", "moved"].map(id => card(`segments-card-${id}`)),
       table("segments-table", "full"),
@@ -63,6 +66,7 @@ const PAGES = [
     missing: needs(ANALYSE),
     slicers: choice => ["by", LINKED[dimensionOf(choice)], "shown"],
     content: retention,
+    why: "This page is of one dimension at a time.",
     make: () => [
       ...["customers", "month-1", "month-3", "month-12"].map(id => card(`retention-card-${id}`)),
       chart("retention-curve", "half", "since_lines"),
@@ -79,6 +83,7 @@ const PAGES = [
     missing: needs(ANALYSE, CHURN),
     slicers: () => SCORED,
     content: churn,
+    why: "This page looks ahead from one day.",
     make: () => [
       ...["expected-revenue", "revenue-at-risk", "high-risk", "gone"].map(id => card(`churn-card-${id}`)),
       chart("churn-forecast", "half", "forecast"),

@@ -22,14 +22,8 @@ function retention(choice) {
   const total = sumsBy(TABLES.curves.filter(isOf), "since", "customers", "active", "so_far");
   const rate = since => (total.has(since) ? ratio(total.get(since).active, total.get(since).customers) : null);
   const rates = [1, 3, 12].map(rate);
-  const left = Object.entries(NAMES)
-    .filter(([name]) => name !== LINKED[by] && choice[name].size)
-    .map(([, words]) => words);
   return {
     words: retentionWords(customers, rates),
-    left: left.length
-      ? `Left out here: the choice of ${left.join(", ")}. This page is of one dimension at a time: ${title}.`
-      : "",
     parts: [
       { title: "Customers", value: customers, kind: "count" },
       ...rates.map((value, n) => ({ title: `Order again in month ${[1, 3, 12][n]}`, value, kind: "share" })),

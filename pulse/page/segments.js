@@ -34,14 +34,13 @@ function segments(choice) {
   const guests = months.get(GUESTS);
   return {
     words: segmentWords({ customers, best, guests: guests && guests.gross + guests.refunds, moved }),
-    left: choice.month.size ? "The choice of months is left out here: segments are of one day." : "",
     parts: [
       { title: "Customers", value: customers, kind: "count" },
       { title: "Net revenue so far", value: revenue, kind: "money" },
       { title: "Ordered more than once", value: ratio(sum(rows, "repeated"), customers), kind: "share" },
       { title: "Changed segment within a month", value: moved, kind: "count" },
       {
-        title: "Segments, the best first, and what to do with each",
+        title: list.length ? "Segments, the best first, and what to do with each" : "No customers in this choice",
         rows: list,
         columns: [
           ["Segment", "segment", "text"],
@@ -69,7 +68,7 @@ function segmentShares(list) {
   ];
   const rows = list.flatMap(row => kinds.map(([kind, key]) => ({ label: row.segment, kind, value: row[key] })));
   return {
-    title: "Share of customers and of net revenue",
+    title: rows.length ? "Share of customers and of net revenue" : "No customers in this choice",
     rows,
     columns: [
       ["Segment", "label", "text"],
@@ -95,7 +94,7 @@ function scoreGrid(rows) {
     title: rows.length
       ? "Customers by recency (rows) and frequency score (columns)"
       : "No customers in this choice",
-    note: "5: latest, and most orders",
+    note: rows.length ? "5: latest, and most orders" : "",
     corner: "Recency",
     heads: scores.map(String),
     rows: rows.length
@@ -137,6 +136,7 @@ function segmentSizes(choice) {
       ? "Customers by segment at each month's end: all customers"
       : "Segments are known for the last 12 complete months alone",
     note: rows.length ? "all countries and acquisition channels" : "",
+    kinds: [...order.keys()],
     rows,
     columns: [
       ["Month", "x", "month"],

@@ -18,10 +18,11 @@ function stateLine() {
 function changeWords(month, hasOrders, byMonth, byYear) {
   if (!month) return "no month is complete";
   if (!hasOrders) return `none in ${FORMATS.month(month)}`;
-  if (byMonth === null && byYear === null) return "no month before to compare with";
-  const words = (value, before, none) => (value === null ? none : `${FORMATS.change(value)} on ${before}`);
-  const [last, yearBefore] = [1, 12].map(n => monthsBefore(month, n));
-  return `${words(byMonth, FORMATS.name(last), "no month before")}, ${words(byYear, FORMATS.month(yearBefore), "no year before")}`;
+  const [last, yearBefore] = [FORMATS.name(monthsBefore(month, 1)), FORMATS.month(monthsBefore(month, 12))];
+  if (byMonth === null && byYear === null) return `none above 0 in ${last} or ${yearBefore}`;
+  const words = (value, before) =>
+    value === null ? `none above 0 in ${before}` : `${FORMATS.change(value)} on ${before}`;
+  return `${words(byMonth, last)}, ${words(byYear, yearBefore)}`;
 }
 
 function overviewWords({ rows, month, now, byMonth, byYear }) {
