@@ -507,6 +507,90 @@ def test_a_file_that_is_gone_or_not_as_it_was_written_is_named(chromium, folder,
     assert view.wrong == []
 
 
+def without_countries(tables: dict[str, pd.DataFrame]) -> None:
+    for name in ("customers", "revenue_drivers", "guest_months"):
+        tables[name]["country"] = "Unknown"
+    cells = tables["cohort_breakdown"]
+    whole = tables["cohort_retention"].assign(dimension="country", value="Unknown")[cells.columns]
+    tables["cohort_breakdown"] = pd.concat([whole, cells[cells["dimension"] != "country"]])
+
+
+def in_its_first_month(tables: dict[str, pd.DataFrame]) -> None:
+    first = tables["monthly_kpis"]["month"].min()
+    for name in ("monthly_kpis", "customer_months", "revenue_drivers", "guest_months"):
+        tables[name] = tables[name][tables[name]["month"] == first].assign(is_complete=False)
+        tables[name] = tables[name] if name == "monthly_kpis" else tables[name].drop(columns="is_complete")
+    for name in ("cohort_retention", "cohort_breakdown"):
+        tables[name] = tables[name][tables[name]["activity_month"] == first].assign(cell_state="in progress")
+    for name in ("segment_moves", "revenue_forecast", "alerts"):
+        tables[name] = tables[name].iloc[:0]
+    tables["repurchase"] = tables["repurchase"].assign(share=None, low=None, high=None)
+
+
+def with_nobody_to_contact(tables: dict[str, pd.DataFrame]) -> None:
+    tables["churn_predictions"]["contact"] = "no"
+
+
+def with_a_model_that_cannot_rank(tables: dict[str, pd.DataFrame]) -> None:
+    with_nobody_to_contact(tables)
+    tables["churn_model_metrics"].loc[tables["churn_model_metrics"]["metric"] == "roc_auc", "low"] = 0.4
+
+
+HARD = [  # a shop, and by page: its sentence's beginning, the titles of some parts
+    (without_countries, "overview", "Net revenue was", {"revenue-by-country": "Countries are not known"}),
+    (without_countries, "retention", "Of each 100 new", {"by-value": "Countries are not known"}),
+    (
+        in_its_first_month,
+        "overview",
+        "No month of this choice is complete",
+        {"customers-by-month": "Customers by month: no month is complete"},
+    ),
+    (
+        in_its_first_month,
+        "segments",
+        "Champions",
+        {"sizes": "Segments are known for the last 12 complete months alone"},
+    ),
+    (
+        in_its_first_month,
+        "retention",
+        "Too early to say",
+        {
+            "curve": "Too early: no month after a first order is complete",
+            "repurchase": "Too early to say who orders again",
+            "heat-map": "Too early: no month after a first order is complete",
+            "by-value": "Retention by country: too early to say",
+        },
+    ),
+    (in_its_first_month, "churn", "Contact the first", {"forecast": "No forecast: the shop is too young"}),
+    (
+        with_nobody_to_contact,
+        "churn",
+        "Contacting nobody pays",
+        {"list": "Contacting nobody pays with these costs"},
+    ),
+    (
+        with_a_model_that_cannot_rank,
+        "churn",
+        "Contact nobody",
+        {"list": "Contact nobody: the model ranks no better than chance"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "page", "says", "titles"), HARD)
+def test_a_shop_that_has_less_is_told_so(chromium, folder, tmp_path, change, page, says, titles):
+    tables = {path.stem: load_csv(path) for path in folder.glob("*.csv")}
+    change(tables)
+    view = Opened(chromium, copy_tables(folder, tmp_path, **tables))
+    parts = view.go(page)
+    assert view.text(f"#{page} .insight").startswith(says)
+    assert {part: parts[part]["title"] for part in titles} == titles
+    if change is in_its_first_month and page == "overview":
+        assert parts["card-net-revenue"]["note"] == "no month is complete"
+    assert view.wrong == []
+
+
 def test_countries_beyond_twelve_are_together(chromium, folder, tmp_path):
     customers = load_csv(folder / "customers.csv")
     customers["country"] = [f"Country {n % 500}" if n % 2 else "Spain" for n in customers.index]
