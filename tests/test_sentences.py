@@ -61,7 +61,9 @@ def texts() -> list[str]:
     return [name for name, field in MEASURES.items() if "Words" in field.lines or "Titles" in field.lines]
 
 
-@pytest.mark.parametrize("chosen", CHOICES, ids=str)
+@pytest.mark.parametrize(
+    "chosen", [*CHOICES[:8], *(pytest.param(each, marks=pytest.mark.slow) for each in CHOICES[8:])], ids=str
+)
 def test_every_text_is_short_and_true_of_what_is_chosen(chosen, folder):
     files, model = load_both(folder)
     for measure in SENTENCES:

@@ -142,6 +142,7 @@ const selects = {
 function build() {
   const bar = document.getElementById("slicers");
   const main = document.getElementById("content");
+  main.replaceChildren();
   document.getElementById("state").textContent = stateLine();
   bar.append(
     ...Object.values(slicers).map(each => each.node),
@@ -178,10 +179,10 @@ function build() {
       chosen,
       el("div", { class: "grid" }, ...page.parts.map(each => each.node)),
     );
-    page.say = (words, leftOut) => {
+    page.say = (words, out) => {
       insight.textContent = words;
-      left.textContent = leftOut;
-      left.hidden = !leftOut;
+      left.textContent = out;
+      left.hidden = !out;
       chosen.textContent = chosenWords(page);
     };
     main.append(page.node);
