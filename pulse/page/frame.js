@@ -196,23 +196,6 @@ function build() {
 
 const slicersOf = page => (page.missing() ? [] : page.slicers(state));
 
-// What is chosen and moves nothing on a page.
-function leftOut(page) {
-  const left = CHOICES.filter(name => state[name].size && !slicersOf(page).includes(name)).map(name => NAMES[name]);
-  return left.length ? `Left out here: the choice of ${left.join(", ")}. ${page.why || ""}` : "";
-}
-
-// What is chosen, for a page on paper: its slicers are not there.
-function chosenWords(page) {
-  const on = slicersOf(page);
-  const sets = CHOICES.filter(name => on.includes(name) && state[name].size).map(
-    name => `${NAMES[name]}: ${[...state[name]].map(value => labelOf(name, value)).join(", ")}`,
-  );
-  const tested = on.includes("population") ? [`Customers tested: ${state.population}`] : [];
-  const costs = page.id === "churn" && isChanged(state.costs) ? COSTS : [];
-  return [...sets, ...tested, ...costs.map(([name, words]) => `${words}: ${state.costs[name]}`)].join("; ");
-}
-
 async function update(page) {
   page.stale = false;
   if (page.missing()) return page.say(page.missing(), "");
