@@ -12,6 +12,7 @@ from typing import IO
 from common import fail, say
 
 PREFIX = "pulse-scratch-"
+IN_USE = b"in use"
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 FULL_WORDS = ("No space left", "File too large", "quota exceeded", "not enough space", "max_temp_directory_size")
 
@@ -35,7 +36,8 @@ def scratch_folder(data: Path, needed: str) -> Iterator[Path]:
     with place as name:
         lock = None
         with suppress(OSError):  # a disk that knows no locks
-            lock = take(Path(name))
+            lock = take(Path(name) / "lock", "wb")
+            lock.write(IN_USE)
         try:
             yield Path(name)
         except Exception as error:
@@ -47,20 +49,29 @@ def scratch_folder(data: Path, needed: str) -> Iterator[Path]:
             )
         finally:
             if lock:
+                lock.truncate(0)  # this script removes its folder, no other
                 lock.close()  # Windows removes no open file
 
 
 def remove_abandoned(data: Path) -> None:
-    """Remove the folders in `data` whose script was killed."""
-    for lock in data.glob(f"{PREFIX}*/lock"):  # a folder without one is somebody else's
-        with suppress(OSError):  # its script is still running
-            take(lock.parent).close()
-            shutil.rmtree(lock.parent)
+    """Remove the folders in `data` whose script was killed.
+
+    Their lock is free and says that they are in use. One that says nothing is of a script that is about to take
+    it, or to remove its folder.
+    """
+    for path in data.glob(f"{PREFIX}*/lock"):  # a folder without one is somebody else's
+        with suppress(OSError):  # its script is still running, or has just removed it
+            if path.stat().st_size == 0:
+                continue
+            with take(path, "r+b") as lock:
+                abandoned = lock.read() == IN_USE
+            if abandoned:
+                shutil.rmtree(path.parent, ignore_errors=True)  # another start may be at it too
 
 
-def take(folder: Path) -> IO[str]:
-    """The folder's lock, which the system gives back when this process ends; an OSError where another has it."""
-    lock = (folder / "lock").open("w")
+def take(path: Path, mode: str) -> IO[bytes]:
+    """The lock of this file, given back when this process ends at the latest; an OSError where another has it."""
+    lock = path.open(mode, buffering=0)
     if sys.platform == "win32":
         import msvcrt
 

@@ -48,6 +48,20 @@ def test_what_a_killed_script_left_goes_at_the_next_start(tmp_path):
     assert [path.name for path in kept[1].iterdir()] == ["orders.csv"]
 
 
+def test_scripts_that_start_and_end_at_once_leave_each_other_alone(tmp_path):
+    code = (
+        "import pathlib, sys\nfrom pulse.scratch import scratch_folder\n"
+        "for n in range(300):\n"
+        "    with scratch_folder(pathlib.Path(sys.argv[1]), 'room') as scratch:\n"
+        "        for name in ('first', 'second'):\n"
+        "            (scratch / name).write_text('x')\n"
+        "            assert (scratch / name).exists()"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT) for _ in range(4)]
+    assert [process.wait() for process in started] == [0] * 4
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_nothing_can_be_written_a_look_at_a_file_is_possible(tmp_path):
     (tmp_path / "a.csv").write_text(HEADER + "1,c1,2025-01-01,5\n")
     data = tmp_path / "data"
