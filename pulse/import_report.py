@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from common import Settings, fail, say
 from pulse import grouping
 from pulse.currencies import FINER, as_text, decimals
+from pulse.engine import count, execute
 from pulse.files import Opened
 from pulse.identity import doubt_customers, hide_addresses
 from pulse.layouts import Columns
@@ -17,7 +18,6 @@ if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
 
 REJECT_LIMIT = 0.05  # share of rows that may be left out before a load stops
 UNREADABLE = ", or say how numbers are written (1.234,50 with --decimal , --thousands .)"
-MOST_MEMORY = "60%"  # of the machine's, for DuckDB
 LARGEST_DOCUMENT = 16 * 2**20  # bytes: what MongoDB takes
 LINE_BYTES, TEXT_BYTES = 73, 5  # of an item in BSON; more for each text, beside its own
 REPEATED = "repeated line, kept"  # remarks on what is kept
@@ -106,22 +106,6 @@ def say_what_is_odd(con: "DuckDBPyConnection", columns: Columns, settings: Setti
     if not of_customers:
         say("Noted", "no order has a customer: scripts 2 and 3 need customer_id (or customer_email)")
     doubt_customers(of_customers, most, (columns.get("customer_id") or columns.get("customer_email", ("it",)))[0])
-
-
-def execute(con: "DuckDBPyConnection", query: str) -> "DuckDBPyConnection":
-    """Execute it; where DuckDB's share of memory is too small, as for many orders of a line each, with more."""
-    from duckdb import OutOfMemoryException
-
-    try:
-        return con.execute(query)
-    except OutOfMemoryException:
-        con.execute(f"SET memory_limit = '{MOST_MEMORY}'")
-        return con.execute(query)
-
-
-def count(con: "DuckDBPyConnection", query: str) -> int:
-    """The one number that the query gives."""
-    return execute(con, query).fetchall()[0][0]
 
 
 # --- --check ---

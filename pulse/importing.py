@@ -1,8 +1,4 @@
-"""Files of orders, or of order lines, as documents: DuckDB types, judges and groups their rows.
-
-What exceeds DuckDB's share of memory waits on disk; the share grows with the rows, since orders are grouped there,
-and with what they take.
-"""
+"""Files of orders, or of order lines, as documents: DuckDB types, judges and groups their rows."""
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -14,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from common import Settings, fail, say
 from pulse import grouping
+from pulse.engine import connect, count, execute, share_memory
 from pulse.files import Opened, create_file_table, open_headers, unchanged
 from pulse.identity import hash_address
 from pulse.import_options import with_options
-from pulse.import_report import count, count_remarks, execute, refuse_large_orders, report_rejects, say_what_is_odd
+from pulse.import_report import count_remarks, refuse_large_orders, report_rejects, say_what_is_odd
 from pulse.layouts import NUMBERS, Columns, Layout, choose_columns, choose_layout
 from pulse.loads import Block, Source
 from pulse.parsing import CUT_ID
@@ -29,7 +26,6 @@ from pulse.statuses import BLANK, general_words, normalise, sold_words, user_wor
 if TYPE_CHECKING:  # slow to import, and a simulated shop does not need it
     from duckdb import DuckDBPyConnection
 
-MEMORY_MB, MORE_MB = 130, 100  # DuckDB's share, and for each million rows beyond the first; the rest waits on disk
 ROOM = "about ten times the size of the files"  # of the disk, at the most
 BATCH = 2_000  # documents at a time
 MOST_LINES = 20_000  # of orders: from so many on, a batch is full
@@ -56,7 +52,7 @@ def open_import(args: Namespace, settings: Settings, find_key: Callable[[], str]
 
     names = ", ".join(path.name for path in args.files)
     try:
-        with scratch_folder(settings.data_path, ROOM) as scratch, connect(scratch, settings) as con:
+        with scratch_folder(settings.data_path, ROOM) as scratch, connect(scratch, settings.time_zone) as con:
             opened, columns, layout = read_files(con, names, args, scratch)
             type_rows(con, opened, columns, layout)
             refuse_unclear_cells(con, opened, columns)
@@ -76,15 +72,6 @@ def open_import(args: Namespace, settings: Settings, find_key: Callable[[], str]
         fail(f"{names} takes more memory than an import may have: leave out its oldest years, or long columns.")
     except duckdb.Error as error:  # its text may hold a row
         fail(f"{names} cannot be read: {type(error).__name__} in DuckDB. Is --encoding right?")
-
-
-def connect(scratch: Path, settings: Settings) -> "DuckDBPyConnection":
-    """DuckDB with its share of memory; times without an offset are of the settings' zone."""
-    import duckdb
-
-    con = duckdb.connect(config={"memory_limit": f"{MEMORY_MB}MB", "threads": 2, "temp_directory": str(scratch)})
-    con.execute(f"SET TimeZone = '{settings.time_zone}'")
-    return con
 
 
 def read_files(
@@ -107,8 +94,7 @@ def read_files(
 def type_rows(con: "DuckDBPyConnection", opened: Opened, columns: Columns, layout: Layout) -> None:
     """Make the table typed."""
     con.execute(typed_sql(columns, opened.header, layout, opened.typed))
-    millions = count(con, "SELECT count(*) FROM typed") / 1e6
-    con.execute(f"SET memory_limit = '{MEMORY_MB + MORE_MB * max(millions - 1, 0):.0f}MB'")
+    share_memory(con, count(con, "SELECT count(*) FROM typed"))
 
 
 @clock("Reading")

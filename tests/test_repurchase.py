@@ -8,7 +8,7 @@ from conftest import make_orders
 from pandas.testing import assert_frame_equal
 
 from pulse.dimensions import OTHER
-from pulse.repurchase import ALL, KEY, WITHIN_DAYS, gap_sums, repurchase
+from pulse.repurchase import ALL, WITHIN_DAYS, gap_sums, repurchase
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -87,14 +87,23 @@ def test_one_order_each_leaves_the_later_orders_blank_and_countable():
         assert blanks(found).all(axis=None)
 
 
+def test_the_last_one_watched_does_not_stand_for_all():
+    """c came back after 20 days, when a and b were no longer watched: the estimate jumps to 1 there."""
+    rows = [(customer, "2024-02-20", 1.0) for customer in "ab"]
+    rows += [("c", "2024-01-01", 1.0), ("c", "2024-01-21", 1.0)]
+    found = rows_of(repurchase(sums_of(*rows)))
+    assert found["share"].tolist()[:2] == [0.0, 0.0]
+    assert blanks(found)["share"].tolist() == [False] * 2 + [True] * 5
+    assert (rows_of(repurchase(sums_of(*rows[2:])))["share"].tolist()) == [0.0, 0.0] + [1.0] * 5
+
+
 def test_a_day_that_is_not_over_has_not_been_watched():
-    """x ordered the day before as_of; that y came back after a day is then all that is known of a day."""
+    """x ordered the day before as_of: nothing is known of whether x came back within a day."""
     rows = [("x", "2024-02-29T23:00", 1.0), ("y", "2024-01-01", 1.0), ("y", "2024-01-02", 1.0)]
     for as_of in ("2024-03-01", "2024-03-01T12:00"):
         sums = sums_of(*rows, as_of=pd.Timestamp(as_of)).reset_index()
         first = sums[sums["order_number"] == 1]
         assert sorted(zip(first["days"], first["came_back"], strict=True)) == [(0, False), (1, True)]
-        assert rows_of(repurchase(sums.set_index(KEY)))["share"].tolist() == [1.0] * 7
     today = sums_of(("x", "2024-03-01T09:00", 1.0), as_of=pd.Timestamp("2024-03-01T12:00"))
     assert today.index.get_level_values("days").tolist() == [0]
 
