@@ -118,11 +118,11 @@ CHURN = {  # out of both
 }
 
 
-def open_tables(folder: Path, places: int) -> "DuckDBPyConnection":
+def open_tables(folder: Path, places: int, scratch: Path) -> "DuckDBPyConnection":
     """The folder's CSV files as views by their names; money(x) is an amount in units of so many decimals."""
     import duckdb
 
-    config: dict = {"memory_limit": f"{MEMORY_MB}MB", "threads": 2, "temp_directory": str(folder / ".cache")}
+    config: dict = {"memory_limit": f"{MEMORY_MB}MB", "threads": 2, "temp_directory": str(scratch)}
     con = duckdb.connect(config=config)
     con.execute("SET enable_progress_bar = false")
     con.execute(f"CREATE MACRO money(x) AS round(x * 1e{places})")

@@ -22,8 +22,10 @@ from pulse.contract import read_tables
 from pulse.currencies import decimals
 from pulse.exports import COMPLETE, WHICH, atomic_write, read_manifest
 from pulse.progress import clock
+from pulse.scratch import is_full, scratch_folder
 
 FILE = "dashboard.html"
+ROOM = "as much as its CSV files take"  # of the disk
 CACHE = ".cache"  # in data/: what is slow to make, and the same for every shop
 PAGE = Path(__file__).with_name("page")
 SCRIPTS = (  # in this order
@@ -83,11 +85,13 @@ def read_cells(folder: Path, missing: dict[str, str], places: int) -> dict[str, 
     from duckdb import Error
 
     tables: dict[str, Table] = {}
-    with open_tables(folder, places) as con:
+    with scratch_folder(folder, ROOM) as scratch, open_tables(folder, places, scratch) as con:
         for script, cells in ((ANALYSE, analysis_cells), (CHURN, churn_cells)):
             try:
                 tables |= {} if missing[ANALYSE] or missing[script] else cells(con)
-            except Error:  # columns of another version, a line that was edited
+            except Error as error:  # columns of another version, a line that was edited
+                if is_full(error):
+                    raise
                 missing[script] = f"Script {script[0]}'s files cannot be read: run {script} again."
     return tables
 

@@ -410,6 +410,22 @@ def test_a_printed_page_says_what_it_is_of(view):
     assert said[:2] == [f"{both}; Month: Mar 2025", both]
     assert said[3] == f"{both}; Risk band: high; Contact cost: 1; Offer cost: 5; Success rate: 0.1; Margin: 0.9"
     assert said[4] == "Customers tested: all"
+    assert [view.text(f"#{page} .paper") for page in PAGES[1:]] == [view.text("#state")] * 4
+
+
+def test_a_disk_that_is_full_is_no_damaged_file(folder, tmp_path, monkeypatch, capsys):
+    def spill(con):
+        con.execute("SET memory_limit = '10MB'; SET max_temp_directory_size = '1MB'")
+        con.execute("CREATE TABLE large AS SELECT random() FROM range(10_000_000)")
+
+    place = copy_tables(folder, tmp_path)
+    monkeypatch.setattr("pulse.dashboard.analysis_cells", spill)
+    before = {path: path.is_file() and path.read_bytes() for path in place.iterdir()}
+    with pytest.raises(SystemExit) as stopped:
+        write_dashboard(place)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith(f"Error: The disk of {place} is full")
+    assert {path: path.is_file() and path.read_bytes() for path in place.iterdir()} == before
 
 
 # --- hostile and hard shops ---

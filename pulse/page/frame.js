@@ -174,6 +174,7 @@ function build() {
       "article",
       { id: page.id, class: "page", "aria-labelledby": `${page.id}-question` },
       el("h2", { id: `${page.id}-question` }, page.question),
+      page === PAGES[0] ? "" : el("p", { class: "note paper" }, stateLine()), // the first has it above
       insight,
       left,
       chosen,
