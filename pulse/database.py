@@ -28,8 +28,8 @@ from pulse.identity import hide_addresses
 from pulse.mongod import embedded_mongod
 from pulse.origin import SYSTEM_DATABASES, DamagedError, fail_damaged, files_of, is_simulated, put_aside
 
-SERVER_TIMEOUT_S = 15  # how long a server may take to answer
-EMBEDDED_TIMEOUT_S = 3  # one that is gone does not come back
+SERVER_TIMEOUT_MS = 15_000  # how long a server may take to answer
+EMBEDDED_TIMEOUT_MS = 3_000  # one that is gone does not come back
 SILENCE_TIMEOUT_MS = 300_000  # how long nothing may come from a server, unless socketTimeoutMS says otherwise
 TRIES = 4  # how often to try what a change of the primary, or a load, can disturb
 
@@ -106,12 +106,13 @@ def refuse_name(settings: Settings) -> None:
 
 def connect(uri: str, settings: Settings) -> MongoClient:
     """A client of the server; a RuntimeError says, without the password, what is wrong with the address."""
-    timeout = EMBEDDED_TIMEOUT_S if settings.embedded else SERVER_TIMEOUT_S
+    wait, silence = EMBEDDED_TIMEOUT_MS, silence_limit(settings)
+    if not settings.embedded:
+        wait = chosen_ms(settings, "serverSelectionTimeoutMS", SERVER_TIMEOUT_MS)
     try:
         with warnings.catch_warnings():  # of an unknown option
             warnings.simplefilter("error", UserWarning)
-            silence = silence_limit(settings)
-            return MongoClient(uri, serverSelectionTimeoutMS=timeout * 1000, socketTimeoutMS=silence, w="majority")
+            return MongoClient(uri, serverSelectionTimeoutMS=wait, socketTimeoutMS=silence, w="majority")
     except OSError as error:
         sentence = f"A file that MONGO_URI names, such as tlsCAFile, is not readable ({error.strerror}): fix it."
     except (InvalidURI, ValueError, UserWarning):  # their words may quote the password
@@ -129,8 +130,13 @@ def silence_limit(settings: Settings) -> int:
     """After how many milliseconds without a byte from the server a command fails; 0 for never."""
     if settings.embedded:  # no network that could fall silent, and a sum over many orders takes its time
         return 0
-    chosen = re.search(r"[?&;]socketTimeoutMS=(\d+)", settings.mongo_uri, re.IGNORECASE)
-    return int(chosen[1]) if chosen else SILENCE_TIMEOUT_MS
+    return chosen_ms(settings, "socketTimeoutMS", SILENCE_TIMEOUT_MS)
+
+
+def chosen_ms(settings: Settings, option: str, usual: int) -> int:
+    """The milliseconds that MONGO_URI gives for this option of MongoDB's driver, else the usual ones."""
+    chosen = re.search(rf"[?&;]{option}=(\d+)", settings.mongo_uri, re.IGNORECASE)
+    return int(chosen[1]) if chosen else usual
 
 
 def primary_database(client: MongoClient, name: str) -> Database:

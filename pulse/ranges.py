@@ -20,7 +20,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from common import ROOT, Settings, fail, read_settings
-from pulse.database import SERVER_TIMEOUT_S, connect, primary_database, read_session
+from pulse.database import SERVER_TIMEOUT_MS, connect, primary_database, read_session
 from pulse.dates import to
 from pulse.identity import NOBODY, hide_addresses
 from pulse.progress import bar
@@ -156,7 +156,7 @@ def run_in_parallel(calls: list[tuple], workers: str) -> Iterator:
             from dask.distributed import Client, KilledWorker
 
             faults = (*faults, KilledWorker)
-            cluster = Client(workers, timeout=SERVER_TIMEOUT_S)
+            cluster = Client(workers, timeout=SERVER_TIMEOUT_MS / 1000)
             send_package(cluster)
             config = {"backend": "dask", "client": cluster}
         with parallel_config(**config):

@@ -215,6 +215,19 @@ def test_a_silence_ends_after_300_seconds_or_what_the_address_says(uri, seconds)
         assert client.options.pool_options.socket_timeout == seconds
 
 
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        (Settings(mongo_uri="mongodb://host/"), 15),
+        (Settings(mongo_uri="mongodb://host/?w=1&serverselectiontimeoutms=60000"), 60),
+        (Settings(), 3),
+    ],
+)
+def test_a_server_has_15_seconds_to_answer_or_what_the_address_says(settings, seconds):
+    with connect("mongodb://host/", settings) as client:
+        assert client.options.server_selection_timeout == seconds
+
+
 def test_the_embedded_server_may_take_its_time():
     with connect("mongodb://host/", Settings()) as client:
         assert client.options.pool_options.socket_timeout is None

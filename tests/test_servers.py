@@ -28,7 +28,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 
 from common import ROOT, Settings, read_settings
 from pulse.columns import read_columns
-from pulse.database import SERVER_TIMEOUT_S, database, primary_database, retry
+from pulse.database import SERVER_TIMEOUT_MS, database, primary_database, retry
 from pulse.loads import COLLECTIONS, STAGING, Block, Source, active_collection, load
 from pulse.mongod import embedded_mongod, find_mongod
 
@@ -243,7 +243,7 @@ def test_a_load_goes_on_where_the_primary_is_lost(replica_set, here, command, nt
     batches and then the switch."""
     load_blocks(here, 1)
     kill = Interruption(command, replica_set.kill_primary, nth)
-    options = {"serverSelectionTimeoutMS": SERVER_TIMEOUT_S * 1000, "w": "majority", "event_listeners": [kill]}
+    options = {"serverSelectionTimeoutMS": SERVER_TIMEOUT_MS, "w": "majority", "event_listeners": [kill]}
     with MongoClient(replica_set.uri, **options) as client:
         load_blocks(primary_database(client, "here"), 2, iter([shop(2), one_more(2)]))
     assert kill.left <= 0
@@ -470,8 +470,7 @@ def test_an_address_that_cannot_be_read_gets_a_sentence_without_the_password(sen
 
 @pytest.mark.slow
 def test_a_server_that_does_not_know_tls_gets_a_sentence_without_the_password(guarded, sentence):
-    """It takes the whole of SERVER_TIMEOUT_S, as one that does not answer does (tests/test_pipeline.py)."""
-    sentence(guarded.writer + "&tls=true", "TLS")
+    sentence(guarded.writer + "&tls=true&serverSelectionTimeoutMS=1000", "TLS")
 
 
 def test_a_traceback_shows_no_password(tmp_path):
