@@ -203,7 +203,7 @@ def say_repurchase(first: pd.DataFrame) -> str:
         when = {0: "on the same day", 1: "within a day"}.get(median, f"within {median:.0f} days")
         return f"Half of first-time buyers order again {when}"
     if known.empty:
-        return "How soon customers order again: nobody has been watched for a week"
+        return "Too early to say how soon customers order again"
     days = 90 if 90 in known else known.index[-1]
     return f"{known[days]:.0%} of first-time buyers order again within {days} days"
 

@@ -89,11 +89,17 @@ def read_cells(folder: Path, missing: dict[str, str], places: int) -> dict[str, 
         for script, cells in ((ANALYSE, analysis_cells), (CHURN, churn_cells)):
             try:
                 tables |= {} if missing[ANALYSE] or missing[script] else cells(con)
-            except Error as error:  # columns of another version, a line that was edited
-                if is_full(error):
-                    raise
-                missing[script] = f"Script {script[0]}'s files cannot be read: run {script} again."
+            except Error as error:
+                missing[script] = why_unreadable(error, script)
     return tables
+
+
+def why_unreadable(error: Exception, script: str) -> str:
+    """Why the script's files cannot be read: columns of another version, a line that was edited. That a disk is
+    full is raised on."""
+    if is_full(error):
+        raise error
+    return f"Script {script[0]}'s files cannot be read: run {script} again."
 
 
 # --- the file ---

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
 from pymongo import MongoClient, ReadPreference
 from pymongo.client_session import ClientSession
@@ -106,9 +107,8 @@ def refuse_name(settings: Settings) -> None:
 
 def connect(uri: str, settings: Settings) -> MongoClient:
     """A client of the server; a RuntimeError says, without the password, what is wrong with the address."""
-    wait, silence = EMBEDDED_TIMEOUT_MS, silence_limit(settings)
-    if not settings.embedded:
-        wait = chosen_ms(settings, "serverSelectionTimeoutMS", SERVER_TIMEOUT_MS)
+    usual, silence = EMBEDDED_TIMEOUT_MS if settings.embedded else SERVER_TIMEOUT_MS, silence_limit(settings)
+    wait = chosen_ms(settings, "serverSelectionTimeoutMS", usual) or usual  # 0 would be no try at all
     try:
         with warnings.catch_warnings():  # of an unknown option
             warnings.simplefilter("error", UserWarning)
@@ -126,17 +126,21 @@ def connect(uri: str, settings: Settings) -> MongoClient:
     raise RuntimeError(sentence)
 
 
-def silence_limit(settings: Settings) -> int:
+def silence_limit(settings: Settings) -> float:
     """After how many milliseconds without a byte from the server a command fails; 0 for never."""
     if settings.embedded:  # no network that could fall silent, and a sum over many orders takes its time
         return 0
     return chosen_ms(settings, "socketTimeoutMS", SILENCE_TIMEOUT_MS)
 
 
-def chosen_ms(settings: Settings, option: str, usual: int) -> int:
-    """The milliseconds that MONGO_URI gives for this option of MongoDB's driver, else the usual ones."""
-    chosen = re.search(rf"[?&;]{option}=(\d+)", settings.mongo_uri, re.IGNORECASE)
-    return int(chosen[1]) if chosen else usual
+def chosen_ms(settings: Settings, option: str, usual: float) -> float:
+    """The milliseconds that MONGO_URI gives for this option, read as MongoDB's driver does, else `usual`."""
+    pairs = parse_qsl(settings.mongo_uri.partition("?")[2].replace(";", "&"))
+    chosen = {name.lower(): value for name, value in pairs}
+    try:
+        return float(chosen[option.lower()])
+    except (KeyError, ValueError):  # of a value that is no number the driver complains
+        return usual
 
 
 def primary_database(client: MongoClient, name: str) -> Database:
@@ -216,8 +220,8 @@ def describe_loss(error: PyMongoError, settings: Settings) -> str:
         return ": run this again."
     if isinstance(error, NetworkTimeout):
         return (
-            f" any more: the connection has fallen silent (socketTimeoutMS is {silence_limit(settings)}). Check "
-            "the network, and run this again; a greater socketTimeoutMS in MONGO_URI lets sums take longer."
+            f" any more: the connection has fallen silent (socketTimeoutMS is {silence_limit(settings):.0f}). "
+            "Check the network, and run this again; a greater socketTimeoutMS in MONGO_URI lets sums take longer."
         )
     return (
         ": check MONGO_URI, that the server runs and that it lets this computer in (Atlas: Network Access), or "

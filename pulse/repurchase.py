@@ -80,13 +80,13 @@ def describe(gaps: pd.DataFrame, number: int, category: str) -> pd.DataFrame:
     """The rows of one order_number and first_category. Blank is what cannot be known: a share after more days than
     anybody has been watched, a share of 1 that rests on the last who were watched alone, limits of a share of 0
     or 1, and of order 4 and more, where one customer counts several times."""
-    curve = return_curve(gaps)
+    curve, all_came_back = return_curve(gaps), gaps["came_back"].all()
+    if not all_came_back:  # of those who were watched for less, nobody knows whether they come back
+        curve["share"] = curve["share"].where(curve["share"] < 1)
     reached = curve.index[curve["share"] >= 0.5 - 1e-9]  # a half, but for the last digit of a product
     rows = curve.reindex(WITHIN_DAYS)
-    if len(curve) and gaps["came_back"].all():  # nobody is left to come back later
+    if len(curve) and all_came_back:  # nobody is left to come back later
         rows["share"] = rows["share"].fillna(1.0)
-    else:  # of many who were watched for less, nobody knows whether they come back
-        rows["share"] = rows["share"].where(rows["share"] < 1)
     if number == 4:
         rows[["low", "high"]] = np.nan
     facts = {

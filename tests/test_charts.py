@@ -117,7 +117,7 @@ def returns(*shares: float | None, median: int | None, number: str = "1") -> pd.
         ((0.1, 0.2, 0.3, 0.3, 0.31, 0.4, 0.45), 700, "31% of first-time buyers order again within 90 days"),
         ((0.1, 0.2, None, None, None, None, None), None, "20% of first-time buyers order again within 14 days"),
         ((0.0,) * 7, None, "0% of first-time buyers order again within 90 days"),
-        ((None,) * 7, None, "How soon customers order again: nobody has been watched for a week"),
+        ((None,) * 7, None, "Too early to say how soon customers order again"),
     ],
 )
 def test_the_repurchase_title_says_half_only_where_half_came_back(shares, median, says):

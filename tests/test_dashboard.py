@@ -4,10 +4,11 @@ import re
 from io import StringIO
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 import truth
-from conftest import CHOICES, load_csv
+from conftest import CHOICES, SCRIPTS, load_csv
 from dax import split
 from pages import ALL_READY, Opened, browser, copy_tables
 from report import Chosen, read_report
@@ -16,7 +17,8 @@ from star import load_model
 from test_slicers import GUESTS, IN_REPORT
 from text_fit import reference_labels
 
-from pulse.dashboard import fill, write_dashboard
+from pulse.cells import open_tables
+from pulse.dashboard import fill, why_unreadable, write_dashboard
 
 PAGES = ("overview", "segments", "retention", "churn", "model")
 IN_ADDRESS = {"acquisition_channel": "channel", "risk_band": "band"}  # the other slicers are as the columns
@@ -413,19 +415,17 @@ def test_a_printed_page_says_what_it_is_of(view):
     assert [view.text(f"#{page} .paper") for page in PAGES[1:]] == [view.text("#state")] * 4
 
 
-def test_a_disk_that_is_full_is_no_damaged_file(folder, tmp_path, monkeypatch, capsys):
-    def spill(con):
+def test_a_disk_that_is_full_is_no_damaged_file(tmp_path):
+    with open_tables(tmp_path, 2, tmp_path) as con, pytest.raises(duckdb.Error) as full:
         con.execute("SET memory_limit = '10MB'; SET max_temp_directory_size = '1MB'")
         con.execute("CREATE TABLE large AS SELECT random() FROM range(10_000_000)")
-
-    place = copy_tables(folder, tmp_path)
-    monkeypatch.setattr("pulse.dashboard.analysis_cells", spill)
-    before = {path: path.is_file() and path.read_bytes() for path in place.iterdir()}
-    with pytest.raises(SystemExit) as stopped:
-        write_dashboard(place)
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith(f"Error: The disk of {place} is full")
-    assert {path: path.is_file() and path.read_bytes() for path in place.iterdir()} == before
+    with pytest.raises(duckdb.OutOfMemoryException):
+        why_unreadable(full.value, SCRIPTS[1])
+    with open_tables(tmp_path, 2, tmp_path) as con, pytest.raises(duckdb.Error) as damaged:
+        con.execute("SELECT 'spoilt'::DOUBLE").fetchall()
+    assert why_unreadable(damaged.value, SCRIPTS[1]) == (
+        "Script 2's files cannot be read: run 2_data_analysis.py again."
+    )
 
 
 # --- hostile and hard shops ---

@@ -208,6 +208,8 @@ SILENT = "does not answer any more: the connection has fallen silent (socketTime
         ("mongodb://host/?socketTimeoutMS=2000", 2),
         ("mongodb://host/?w=1&sockettimeoutms=2000", 2),
         ("mongodb://host/?socketTimeoutMS=0", None),
+        ("mongodb://host/?socketTimeoutMS=2e3&w=1", 2),  # as the driver reads it
+        ("mongodb://host/?w=1;socketTimeoutMS=%32000", 2),
     ],
 )
 def test_a_silence_ends_after_300_seconds_or_what_the_address_says(uri, seconds):
@@ -220,6 +222,8 @@ def test_a_silence_ends_after_300_seconds_or_what_the_address_says(uri, seconds)
     [
         (Settings(mongo_uri="mongodb://host/"), 15),
         (Settings(mongo_uri="mongodb://host/?w=1&serverselectiontimeoutms=60000"), 60),
+        (Settings(mongo_uri="mongodb://host/?serverSelectionTimeoutMS=60_000"), 60),
+        (Settings(mongo_uri="mongodb://host/?serverSelectionTimeoutMS=0"), 15),
         (Settings(), 3),
     ],
 )

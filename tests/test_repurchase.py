@@ -94,6 +94,7 @@ def test_the_last_one_watched_does_not_stand_for_all():
     found = rows_of(repurchase(sums_of(*rows)))
     assert found["share"].tolist()[:2] == [0.0, 0.0]
     assert blanks(found)["share"].tolist() == [False] * 2 + [True] * 5
+    assert blanks(found)["median_days"].all()
     assert (rows_of(repurchase(sums_of(*rows[2:])))["share"].tolist()) == [0.0, 0.0] + [1.0] * 5
 
 

@@ -1,19 +1,21 @@
 """pulse/scratch.py: what exceeds memory lies beside the data, is gone afterwards, and a full disk is named."""
 
 import os
+import random
 import resource
 import shutil
-import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
+import duckdb
 import pytest
 from conftest import SCRIPTS, environment, run
 
 from common import ROOT
-from pulse.scratch import PREFIX, remove_abandoned, scratch_folder
+from pulse.scratch import LOCK, PREFIX, is_full, remove_abandoned, scratch_folder
 
 HEADER = "order_id,customer_id,order_date,amount\n"
 CHECK = [sys.executable, ROOT / SCRIPTS[0], "--check", "--import"]
@@ -29,37 +31,65 @@ def test_the_folder_is_private_beside_the_data_and_gone_afterwards(tmp_path):
     assert list((tmp_path / "new" / "data").iterdir()) == []
 
 
-def test_what_a_killed_script_left_goes_at_the_next_start(tmp_path):
-    code = (
-        "import os, pathlib, signal, sys\nfrom pulse.scratch import scratch_folder\n"
-        "with scratch_folder(pathlib.Path(sys.argv[1]), 'room') as scratch:\n"
-        "    (scratch / 'spilt').write_text('x')\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert [path.name for path in tmp_path.glob(f"{PREFIX}*/*")] != []
+AGAIN_AND_AGAIN = """
+import pathlib, sys
+from pulse.scratch import scratch_folder
+for n in range(int(sys.argv[2])):
+    with scratch_folder(pathlib.Path(sys.argv[1]), "room") as scratch:
+        for name in "abcdefghijklmnop":
+            (scratch / name).write_text("spilt")
+            assert (scratch / name).exists()
+    print(n, flush=True)
+"""
+
+
+def again_and_again(place: Path, times: int) -> subprocess.Popen:
+    """A script that has a folder in this place so many times, and says when each has gone."""
+    command = [sys.executable, "-c", AGAIN_AND_AGAIN, place, str(times)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+
+
+def test_what_scripts_killed_at_any_moment_left_goes_at_the_next_start(tmp_path):
+    moment, left = random.Random(1), 0
+    for _ in range(20):
+        with again_and_again(tmp_path, 1_000_000) as script:
+            script.stdout.readline()
+            time.sleep(moment.uniform(0, 0.005))
+            script.kill()
+        left += len(list(tmp_path.glob(f"{PREFIX}*/*")))
+    assert left > 0
     (tmp_path / f"{PREFIX}file").write_text("somebody else's")
     (tmp_path / f"{PREFIX}folder").mkdir()
     (tmp_path / f"{PREFIX}folder" / "orders.csv").write_text("somebody else's")
     with scratch_folder(tmp_path, "room") as scratch:
         kept = [tmp_path / f"{PREFIX}{name}" for name in ("file", "folder")]
-        assert sorted(tmp_path.iterdir()) == sorted([scratch, *kept])
+        assert sorted(tmp_path.iterdir()) == sorted([scratch, scratch.with_suffix(LOCK), *kept])
     assert [path.name for path in kept[1].iterdir()] == ["orders.csv"]
 
 
-def test_scripts_that_start_and_end_at_once_leave_each_other_alone(tmp_path):
-    code = (
-        "import pathlib, sys\nfrom pulse.scratch import scratch_folder\n"
-        "for n in range(300):\n"
-        "    with scratch_folder(pathlib.Path(sys.argv[1]), 'room') as scratch:\n"
-        "        for name in ('first', 'second'):\n"
-        "            (scratch / name).write_text('x')\n"
-        "            assert (scratch / name).exists()"
-    )
-    started = [subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT) for _ in range(4)]
-    assert [process.wait() for process in started] == [0] * 4
+def test_what_a_script_killed_while_it_removed_its_folder_left_goes_at_the_next_start(tmp_path):
+    """All that can be left then: a part of the folder, or the lock alone."""
+    for name in ("part", "gone"):
+        (tmp_path / f"{PREFIX}{name}{LOCK}").touch()
+    (tmp_path / f"{PREFIX}part").mkdir()
+    (tmp_path / f"{PREFIX}part" / "spilt").write_text("x")
+    remove_abandoned(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_scripts_that_start_and_end_at_once_leave_each_other_alone(tmp_path):
+    started = [again_and_again(tmp_path, 300) for _ in range(4)]
+    for script in started:
+        script.communicate()
+    assert [script.returncode for script in started] == [0] * 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_that_speaks_of_a_full_disk_is_none():
+    with duckdb.connect() as con, pytest.raises(duckdb.Error) as raised:
+        con.execute("SELECT 'No space left'::DOUBLE").fetchall()
+    assert "No space left" in str(raised.value)
+    assert not is_full(raised.value)
 
 
 def test_where_nothing_can_be_written_a_look_at_a_file_is_possible(tmp_path):

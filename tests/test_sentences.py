@@ -235,7 +235,7 @@ def without_horizon(folder: Path) -> None:
 
 def too_young(folder: Path) -> None:
     edit(folder, "revenue_forecast", lambda t: t[:0])
-    edit(folder, "repurchase", lambda t: t.assign(share=""))
+    edit(folder, "repurchase", lambda t: t.assign(share=t["share"].where(t["first_category"] != "All", "")))
 
 
 def cannot_rank(folder: Path) -> None:
