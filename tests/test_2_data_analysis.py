@@ -546,7 +546,9 @@ def test_a_negative_amount_of_what_was_not_sold_is_counted_apart(analysis, db, m
 # --- what changed ---
 
 
-@pytest.mark.parametrize(("refunded", "moved"), [(100.0, False), (9_000.0, True)])
+@pytest.mark.parametrize(
+    ("refunded", "moved"), [pytest.param(100.0, False, marks=pytest.mark.slow), (9_000.0, True)]
+)
 def test_a_month_that_moved_ends_with_exit_code_3_where_asked(
     analysis, db, monkeypatch, tmp_path, capsys, refunded, moved
 ):

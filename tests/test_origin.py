@@ -127,11 +127,12 @@ def test_only_the_word_simulated_says_so(settings, says):
 # --- damaged files ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("in_the_middle", "then", "taken", "place"),
     [
         (True, IMPORTED, [], "mongodb.damaged-1"),
-        pytest.param(False, SIMULATED, ["1", "2"], "mongodb.damaged-3", marks=pytest.mark.slow),
+        (False, SIMULATED, ["1", "2"], "mongodb.damaged-3"),
     ],
 )
 def test_damaged_files_of_a_simulated_shop_are_put_aside(settings, in_the_middle, then, taken, place, capsys):

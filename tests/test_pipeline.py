@@ -355,6 +355,7 @@ def test_a_time_zone_that_is_none(shop):
     assert_sentence(done, "REPORT_TIMEZONE=Mars/Olympus", "Europe/Paris")
 
 
+@pytest.mark.slow
 def test_an_as_of_after_the_last_order(shop):
     assert_sentence(run(CHURN, "--as-of", "2026-01-02", data_dir=shop[0]), "end before 2026-01-01")
 

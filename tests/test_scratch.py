@@ -49,6 +49,7 @@ def again_and_again(place: Path, times: int) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_what_scripts_killed_at_any_moment_left_goes_at_the_next_start(tmp_path):
     moment, left = random.Random(1), 0
     for _ in range(20):

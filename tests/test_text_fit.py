@@ -242,5 +242,6 @@ def test_a_text_wraps_between_words():
 # --- the report ---
 
 
+@pytest.mark.slow
 def test_no_text_of_the_report_is_cut(shop):
     assert findings(read_report(), load_model(shop[0])) == []
