@@ -54,6 +54,12 @@ SHOPS = tuple(f"tests/test_{name}" for name in ("pipeline", "contract", "docs", 
               "powerbi", "published", "reconcile", "sentences", "slicers", "text_fit", "what_if",
               "servers.py::test_a_server_gives_the_same_files"))  # fmt: skip
 APART = ("tests/test_layouts", "tests/test_memory")  # share nothing and take long: any process takes the next
+LONGEST = (*SHOPS, *(f"tests/test_{name}.py" for name in ("servers", "faults", "dashboard")), *APART)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: else one process works on alone in the end."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(name) for name in LONGEST])
 
 
 @pytest.hookimpl(optionalhook=True)
