@@ -581,6 +581,7 @@ HARD = [  # a shop, and by page: its sentence's beginning, the titles of some pa
             "repurchase": "Too early to say who orders again",
             "heat-map": "Too early: no month after a first order is complete",
             "by-value": "Retention by country: too early to say",
+            "revenue-per-customer": "Too early: their first month is not complete",
         },
     ),
     (in_its_first_month, "churn", "Contact the first", {"forecast": "No forecast: the shop is too young"}),

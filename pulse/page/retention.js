@@ -31,7 +31,7 @@ function retention(choice) {
       repurchaseCurves(by, values),
       cohortHeat(choice, isOf, customers, rates[0]),
       retentionByValue(by, values, title, customers, rates[0]),
-      soFar(total),
+      soFar(total, customers),
     ],
   };
 }
@@ -182,7 +182,7 @@ function retentionByValue(by, values, title, customers, month1) {
   };
 }
 
-function soFar(total) {
+function soFar(total, customers) {
   const rows = [...total]
     .sort((a, b) => a[0] - b[0])
     .map(([x, of]) => ({
@@ -192,7 +192,11 @@ function soFar(total) {
       each: of.so_far / of.customers,
     }));
   return {
-    title: rows.length ? "Net revenue per customer so far" : "No customers in this choice",
+    title: rows.length
+      ? "Net revenue per customer so far"
+      : customers
+        ? "Too early: their first month is not complete"
+        : "No customers in this choice",
     rows,
     columns: [
       ["Months since", "x", "count"],
