@@ -45,7 +45,9 @@ function overview(choice) {
       customersByMonth(rows),
       ...whereFrom(choice, rows),
       {
-        title: "The last complete month beside what is usual, all customers",
+        title: TABLES.alerts.length
+          ? "The last complete month beside what is usual, all customers"
+          : "Too early to say what is usual: no month is complete",
         rows: TABLES.alerts,
         columns: [
           ["State", "state", "text"],
