@@ -309,14 +309,20 @@ def test_a_mongod_that_was_stopped_ends_though_its_script_was_killed(tmp_path):
     assert ended_in_good_order(folder)
 
 
-DEAF = ("sh", "-c", "trap '' TERM; while :; do sleep 1; done", "--dbpath")
+DEAF = ("sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done", "--dbpath")
+
+
+def start_deaf(folder: Path) -> subprocess.Popen:
+    """A program that ignores SIGTERM, once it does: it stands for a mongod that hangs."""
+    process = start([*DEAF, str(folder)], folder / "log", folder)
+    assert wait_until(lambda: (folder / "log").read_bytes() == b"deaf\n")
+    assert wait_until(lambda: len(processes_of(folder)) == 3)  # it, its watchdog and who waits for the pipe
+    return process
 
 
 @pytest.mark.slow
 def test_what_does_not_end_is_killed_after_30_seconds(tmp_path):
-    """A program that ignores SIGTERM stands for a mongod that hangs."""
-    process = start([*DEAF, str(tmp_path)], tmp_path / "log", tmp_path)
-    assert wait_until(lambda: len(processes_of(tmp_path)) == 3)  # it, its watchdog and who waits for the pipe
+    process = start_deaf(tmp_path)
     began = time.monotonic()
     stop(process)
     assert CLOSING_TIMEOUT_S <= time.monotonic() - began < CLOSING_TIMEOUT_S + 5
@@ -324,8 +330,7 @@ def test_what_does_not_end_is_killed_after_30_seconds(tmp_path):
 
 
 def test_another_ctrl_c_kills_what_does_not_end(tmp_path):
-    process = start([*DEAF, str(tmp_path)], tmp_path / "log", tmp_path)
-    assert wait_until(lambda: len(processes_of(tmp_path)) == 3)
+    process = start_deaf(tmp_path)
     threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         stop(process)
