@@ -50,8 +50,8 @@ NO_SETTINGS = dict.fromkeys(VARIABLES, "") | {"WORKERS": "1"}  # starting proces
 
 
 # which tests use the fixtures shop, erratic and cdnow, which take a minute: one process runs them all
-SHOPS = tuple(f"tests/test_{name}" for name in ("pipeline", "contract", "docs", "drivers", "model_card",
-              "powerbi", "published", "reconcile", "sentences", "slicers", "text_fit", "what_if",
+SHOPS = tuple(f"tests/test_{name}" for name in ("pipeline", "contract", "docs", "drivers", "model_card", "powerbi",
+              "published", "reconcile", "sentences", "slicers", "text_fit", "what_if",
               "servers.py::test_a_server_gives_the_same_files"))  # fmt: skip
 APART = ("tests/test_layouts", "tests/test_memory")  # share nothing and take long: any process takes the next
 LONGEST = (*SHOPS, *(f"tests/test_{name}.py" for name in ("servers", "faults", "dashboard")), *APART)

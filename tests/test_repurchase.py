@@ -8,7 +8,7 @@ from conftest import make_orders
 from pandas.testing import assert_frame_equal
 
 from pulse.dimensions import OTHER
-from pulse.repurchase import ALL, WITHIN_DAYS, gap_sums, repurchase
+from pulse.repurchase import ALL, KEY, WITHIN_DAYS, gap_sums, repurchase
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -105,6 +105,7 @@ def test_a_day_that_is_not_over_has_not_been_watched():
         sums = sums_of(*rows, as_of=pd.Timestamp(as_of)).reset_index()
         first = sums[sums["order_number"] == 1]
         assert sorted(zip(first["days"], first["came_back"], strict=True)) == [(0, False), (1, True)]
+        assert blanks(rows_of(repurchase(sums.set_index(KEY)))).all(axis=None)
     today = sums_of(("x", "2024-03-01T09:00", 1.0), as_of=pd.Timestamp("2024-03-01T12:00"))
     assert today.index.get_level_values("days").tolist() == [0]
 
