@@ -36,6 +36,7 @@ import pathlib, sys
 from pulse.scratch import scratch_folder
 for n in range(int(sys.argv[2])):
     with scratch_folder(pathlib.Path(sys.argv[1]), "room") as scratch:
+        assert scratch.with_suffix(".lock").exists()
         for name in "abcdefghijklmnop":
             (scratch / name).write_text("spilt")
             assert (scratch / name).exists()
